@@ -1,0 +1,1 @@
+"""Headrace: events recorded and work done, acknowledged only when durable."""

@@ -1,0 +1,1 @@
+"""Pure helpers that would fit any program."""

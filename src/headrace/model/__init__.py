@@ -1,0 +1,1 @@
+"""The things Headrace speaks of: frozen records, no behaviour beyond their own consistency."""

@@ -1,0 +1,38 @@
+"""Buckets in the control data. A change and the record of it (for `_audit`) are one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from headrace.model.audit import AuditRecord
+from headrace.model.bucket import Bucket, Quota
+
+
+class Buckets(Protocol):
+    """Raises Unavailable when the control data cannot be reached."""
+
+    async def create(
+        self, name: str, description: str, retention_days: int | None, created_at: int, audit: AuditRecord | None
+    ) -> Bucket:
+        """Raises Conflict when the name is taken. The id is never one that a deleted bucket had."""
+
+    async def list(self) -> Sequence[Bucket]:
+        """All, by name."""
+
+    async def find(self, name: str) -> Bucket | None:
+        """The bucket of that name."""
+
+    async def update(
+        self, name: str, description: str, retention_days: int | None, quota: Quota, audit: AuditRecord
+    ) -> Bucket:
+        """Replace these three. Raises NotFound."""
+
+    async def delete(self, name: str, audit: AuditRecord) -> Bucket:
+        """Take the bucket away at once, and remember that its events are to be deleted. Raises NotFound."""
+
+    async def deleted(self) -> Sequence[int]:
+        """Ids of deleted buckets whose events may still be there."""
+
+    async def purged(self, bucket_id: int) -> None:
+        """The events of a deleted bucket are gone."""
