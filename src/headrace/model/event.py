@@ -10,6 +10,19 @@ from datetime import datetime
 LEVELS = ("trace", "debug", "info", "warning", "error", "critical")
 """Level names; a level is stored as its index here, so that `min_level` is one comparison."""
 
+_SPELLINGS = {
+    "trace": "finest finer verbose silly trc t",
+    "debug": "fine dbg d",
+    "info": "information informational notice log default config inf i n",
+    "warning": "warn wrn w",
+    "error": "err severe failure e",
+    "critical": "crit fatal ftl alert emerg emergency panic dpanic c f",
+}
+LEVEL_NAMES: dict[str, int] = {
+    name: index for index, level in enumerate(LEVELS) for name in (level, *_SPELLINGS[level].split())
+}
+"""Every spelling of a level that is understood, in lower case (compare `text.lower()`), and its index in LEVELS."""
+
 OUTCOMES = ("success", "failure", "unknown")
 
 
