@@ -26,6 +26,9 @@ class Events(Protocol):
         itself cannot be stored.
         """
 
+    async def check(self, batch: EventBatch) -> None:
+        """Raise Poison if `write` would; change nothing. Slow: only for finding which event it is."""
+
     async def stored_blocks(self, block_ids: Iterable[int]) -> frozenset[int]:
         """Those of `block_ids` that are stored (and not yet forgotten)."""
 

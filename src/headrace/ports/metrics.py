@@ -1,53 +1,37 @@
-"""Every metric by name, with a line that says what it counts, and the port that records them."""
+"""The port that records metrics; their names are in `model/metric.py`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
-
-class Kind(Enum):
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """`name` without the `headrace_` prefix; counters get `_total`. Durations are in seconds."""
-
-    name: str
-    kind: Kind
-    help: str
-    labels: tuple[str, ...] = ()
-
-
-REQUESTS = Metric("http_requests", Kind.COUNTER, "Requests answered, by route, method and status.", ("route", "method", "status"))
-REQUEST_SECONDS = Metric("http_request_seconds", Kind.HISTOGRAM, "Time from the request's head to the end of its answer.", ("route",))
-REQUESTS_IN_FLIGHT = Metric("http_requests_in_flight", Kind.GAUGE, "Requests being answered now.")
-EVENTS_ACCEPTED = Metric("events_accepted", Kind.COUNTER, "Events made durable and acknowledged.")
-EVENTS_REJECTED = Metric("events_rejected", Kind.COUNTER, "Events refused one by one for what they hold.")
-BYTES_ACCEPTED = Metric("bytes_accepted", Kind.COUNTER, "Bytes of acknowledged events, as JSON.")
-QUEUE_COMMITS = Metric("queue_commits", Kind.COUNTER, "Group commits to the queue.")
-QUEUE_COMMIT_SECONDS = Metric("queue_commit_seconds", Kind.HISTOGRAM, "Time of one group commit, fsync included.")
-QUEUE_ERRORS = Metric("queue_errors", Kind.COUNTER, "Group commits that failed.")
-QUEUE_EVENTS = Metric("queue_events", Kind.GAUGE, "Acknowledged events that cannot be queried yet.")
-QUEUE_BYTES = Metric("queue_bytes", Kind.GAUGE, "Bytes that wait in the queue.")
-QUEUE_OLDEST_SECONDS = Metric("queue_oldest_seconds", Kind.GAUGE, "Age of the oldest block in the queue.")
-DRAIN_EVENTS = Metric("drain_events", Kind.COUNTER, "Events written to the store.")
-DRAIN_DUPLICATES = Metric("drain_duplicates", Kind.COUNTER, "Events left out because they were stored before.")
-DRAIN_SECONDS = Metric("drain_seconds", Kind.HISTOGRAM, "Time of one step of the drain.")
-DRAIN_ERRORS = Metric("drain_errors", Kind.COUNTER, "Steps of the drain that failed and were put back.")
-DEAD_LETTERS = Metric("dead_letters", Kind.COUNTER, "Frames that went to the dead letters.")
-STORE_EVENTS = Metric("store_events", Kind.GAUGE, "Events in the store.")
-STORE_BYTES = Metric("store_bytes", Kind.GAUGE, "Bytes of the store on disk.")
-QUERY_SECONDS = Metric("query_seconds", Kind.HISTOGRAM, "Time of a read, by what it asked for.", ("query",))
-RECENT_LOOKUPS = Metric("recent_lookups", Kind.COUNTER, "Questions to the recent-events cache, by hit or miss.", ("result",))
-TAILS = Metric("tails", Kind.GAUGE, "Open live tails.")
-RETENTION_DELETED = Metric("retention_deleted", Kind.COUNTER, "Events deleted because their retention had passed.")
-
-ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+from headrace.model.metric import (
+    ALL as ALL,
+    BYTES_ACCEPTED as BYTES_ACCEPTED,
+    DEAD_LETTERS as DEAD_LETTERS,
+    DRAIN_DUPLICATES as DRAIN_DUPLICATES,
+    DRAIN_ERRORS as DRAIN_ERRORS,
+    DRAIN_EVENTS as DRAIN_EVENTS,
+    DRAIN_SECONDS as DRAIN_SECONDS,
+    EVENTS_ACCEPTED as EVENTS_ACCEPTED,
+    EVENTS_REJECTED as EVENTS_REJECTED,
+    Kind as Kind,
+    Metric as Metric,
+    QUERY_SECONDS as QUERY_SECONDS,
+    QUEUE_BYTES as QUEUE_BYTES,
+    QUEUE_COMMITS as QUEUE_COMMITS,
+    QUEUE_COMMIT_SECONDS as QUEUE_COMMIT_SECONDS,
+    QUEUE_ERRORS as QUEUE_ERRORS,
+    QUEUE_EVENTS as QUEUE_EVENTS,
+    QUEUE_OLDEST_SECONDS as QUEUE_OLDEST_SECONDS,
+    RECENT_LOOKUPS as RECENT_LOOKUPS,
+    REQUESTS as REQUESTS,
+    REQUESTS_IN_FLIGHT as REQUESTS_IN_FLIGHT,
+    REQUEST_SECONDS as REQUEST_SECONDS,
+    RETENTION_DELETED as RETENTION_DELETED,
+    STORE_BYTES as STORE_BYTES,
+    STORE_EVENTS as STORE_EVENTS,
+    TAILS as TAILS,
+)
 
 
 class Metrics(Protocol):

@@ -1,0 +1,1 @@
+"""Loops that pull. Each calls one `step()` of a feature, and goes on after an error."""

@@ -1,0 +1,68 @@
+"""Waiting until blocks can be queried: what `ack=stored` is made of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from headrace.ports.bus import Bus, Stored
+from headrace.ports.events import Events
+
+_REMEMBERED = 10_000  # blocks of which the word came before anyone waited for them: some seconds' worth
+_POLL_SECONDS = 1.0  # the bus is a hint; the store knows
+
+
+class StoredWaiter:
+    """Woken by the bus, with the store asked now and then, since word can get lost."""
+
+    def __init__(self, events: Events, bus: Bus, *, timeout: float = 10.0) -> None:
+        self._events = events
+        self._bus = bus
+        self._timeout = timeout
+        self._seen: OrderedDict[int, None] = OrderedDict()
+        self._waiting: dict[int, set[asyncio.Event]] = {}
+
+    async def run(self, ready: asyncio.Event) -> None:
+        """Listen until cancelled."""
+        async with self._bus.listen(self._on_stored):
+            ready.set()
+            await asyncio.Event().wait()
+
+    async def wait(self, block_ids: Iterable[int]) -> bool:
+        """True once all of them are stored, False when that took longer than the timeout."""
+        missing = set(block_ids).difference(self._seen)
+        try:
+            async with asyncio.timeout(self._timeout):
+                while missing:
+                    missing = await self._wait_a_while(missing)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _wait_a_while(self, blocks: set[int]) -> set[int]:
+        """Wait for the word of all of `blocks`, at most until the next poll; those still missing."""
+        woken = asyncio.Event()
+        for block in blocks:
+            self._waiting.setdefault(block, set()).add(woken)
+        try:
+            async with asyncio.timeout(_POLL_SECONDS):
+                while not blocks <= self._seen.keys():
+                    await woken.wait()
+                    woken.clear()
+        except TimeoutError:
+            return blocks - await self._events.stored_blocks(blocks)
+        finally:
+            for block in blocks:
+                self._waiting[block].discard(woken)
+                if not self._waiting[block]:
+                    del self._waiting[block]
+        return set()
+
+    def _on_stored(self, stored: Stored) -> None:
+        for block in stored.block_ids:
+            self._seen[block] = None
+            for woken in self._waiting.get(block, ()):
+                woken.set()
+        while len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
