@@ -1,0 +1,1 @@
+"""What keeps the service running: its health, the dead letters, backup and restore."""

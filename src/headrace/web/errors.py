@@ -192,7 +192,7 @@ async def _on_validation_error(request: Request, exc: Exception) -> Response:
 
 
 def from_validation(found: Iterable[Mapping[str, Any]]) -> HeadraceError:
-    """A bad parameter or a body that is no JSON cannot be parsed (400); a wrong field is parsed, but not valid (422)."""
+    """A bad parameter, or a body that is no JSON, cannot be parsed (400); a wrong field is not valid (422)."""
     reasons = [(reason["loc"], reason["type"], _item(reason)) for reason in found]
     for place, kind, item in reasons:
         if place[0] != "body":

@@ -1,0 +1,145 @@
+"""Is the service well: for load balancers (ready or not, and why), for people (status), for the gauges (metrics)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from headrace.errors import HeadraceError
+from headrace.model.block import QueueDepth
+from headrace.operations.watched_queue import WatchedQueue
+from headrace.ports.clock import Clock
+from headrace.ports.dead_letters import DeadLetters
+from headrace.ports.events import Events
+from headrace.ports.metrics import (
+    QUEUE_BYTES,
+    QUEUE_EVENTS,
+    QUEUE_OLDEST_SECONDS,
+    STORE_BYTES,
+    STORE_EVENTS,
+    Metrics,
+)
+
+_PATIENCE = 2.0  # seconds for one part to answer; load balancers give up after 5 or so
+_FRESH = 0.5  # seconds: many probes cost one look
+# After a failed commit we are not ready for this long, and then again: only traffic can show that commits work, and
+# none comes while we are not ready.
+_SULK = 10.0
+MIN_FREE_BYTES = 16 * 1024 * 1024
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """`parts` has "ok", or what is wrong, for each part."""
+
+    ok: bool
+    parts: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What never changes while the process runs."""
+
+    profile: str
+    version: str
+
+
+class Health:
+    """No method raises: what cannot be asked is part of the answer."""
+
+    def __init__(
+        self,
+        queue: WatchedQueue,
+        events: Events,
+        dead_letters: DeadLetters,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        about: About,
+        free_bytes: Callable[[], int],
+        min_free_bytes: int = MIN_FREE_BYTES,
+    ) -> None:
+        """`free_bytes`: the room left where the data lies."""
+        self._queue = queue
+        self._events = events
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._metrics = metrics
+        self._about = about
+        self._free_bytes = free_bytes
+        self._min_free_bytes = min_free_bytes
+        self._began = clock.monotonic()
+        self._draining = False
+        self._last: tuple[float, Readiness] | None = None
+
+    def drain(self) -> None:
+        """The server is going to stop: not ready from now on."""
+        self._draining = True
+        self._last = None
+
+    async def ready(self) -> Readiness:
+        """Ready: a recent commit worked, there is disk, the queue is reachable, not draining."""
+        now = self._clock.monotonic()
+        if self._last is None or now - self._last[0] > _FRESH:
+            self._last = (now, await self._look())
+        return self._last[1]
+
+    async def status(self) -> dict[str, object]:
+        """For `GET /v1/status`. What could not be asked is under `problems`, by part."""
+        problems: dict[str, str] = {}
+        status: dict[str, object] = {
+            "profile": self._about.profile,
+            "version": self._about.version,
+            "uptime_seconds": round(self._clock.monotonic() - self._began, 3),
+            "ready": (await self.ready()).ok,
+        }
+        if (depth := await _asked(self._queue.depth(), "queue", problems)) is not None:
+            status["queue"] = {
+                "depth": depth.events,
+                "oldest_seconds": round(depth.oldest_seconds, 3),
+                "blocks": depth.blocks,
+                "bytes": depth.bytes,
+            }
+        if (size := await _asked(self._events.size(), "store", problems)) is not None:
+            status["store"] = {"events": size[0], "bytes": size[1]}
+        if (dead := await _asked(self._dead_letters.count(), "dead_letters", problems)) is not None:
+            status["dead_letters"] = dead
+        status["disk"] = {"free_bytes": self._free_bytes()}
+        return status | ({"problems": problems} if problems else {})
+
+    async def measure(self) -> None:
+        """Set the gauges of queue and store; what cannot be asked keeps its last value."""
+        if (depth := await _asked(self._queue.depth(), "queue", {})) is not None:
+            self._metrics.set(QUEUE_EVENTS, depth.events)
+            self._metrics.set(QUEUE_BYTES, depth.bytes)
+            self._metrics.set(QUEUE_OLDEST_SECONDS, depth.oldest_seconds)
+        if (size := await _asked(self._events.size(), "store", {})) is not None:
+            self._metrics.set(STORE_EVENTS, size[0])
+            self._metrics.set(STORE_BYTES, size[1])
+
+    async def _look(self) -> Readiness:
+        problems: dict[str, str] = {}
+        depth: QueueDepth | None = await _asked(self._queue.depth(), "queue", problems)
+        if depth is not None and (trouble := self._queue.trouble(_SULK)):
+            problems["queue"] = trouble
+        if (free := self._free_bytes()) < self._min_free_bytes:
+            problems["disk"] = f"{free} bytes are free; {self._min_free_bytes} are needed"
+        if self._draining:
+            problems["server"] = "shutting down"
+        parts = {part: problems.get(part, "ok") for part in ("server", "queue", "disk")}
+        return Readiness(ok=not problems, parts=parts)
+
+
+async def _asked(answer: Awaitable[_T], part: str, problems: dict[str, str]) -> _T | None:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await answer
+    except TimeoutError:
+        problems[part] = f"no answer within {_PATIENCE:g} s"
+    except HeadraceError as exc:
+        problems[part] = exc.detail
+    return None
