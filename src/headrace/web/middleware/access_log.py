@@ -1,0 +1,55 @@
+"""One line for each request, in ECS names; the trace of what nobody expected. Never a query string, never a header."""
+
+from __future__ import annotations
+
+import logging
+from time import perf_counter_ns
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_log = logging.getLogger("headrace.access")
+_QUIET = frozenset(("/health/live", "/health/ready", "/metrics"))  # asked every few seconds, for ever
+
+
+class AccessLog:
+    """Errors end here: the answer was sent as far as it can be, and the server closes a connection that was cut short."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        status = 0
+        began = perf_counter_ns()
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        failure: Exception | None = None
+        try:
+            await self._app(scope, receive, note)
+        except Exception as exc:
+            failure = exc
+        finally:
+            _write(scope, status, perf_counter_ns() - began, failure)
+
+
+def _write(scope: Scope, status: int, nanoseconds: int, failure: Exception | None) -> None:
+    level = logging.ERROR if failure or status == 500 else logging.INFO
+    if not _log.isEnabledFor(level) or (scope["path"] in _QUIET and status < 400):
+        return
+    client = scope.get("client")
+    fields = {
+        "http.request.method": scope["method"],
+        "url.path": scope["path"],
+        "http.response.status_code": status,
+        "event.duration": nanoseconds,
+        "client.ip": client[0] if client else "",
+    }
+    if (principal := scope.get("headrace.principal")) is not None:
+        fields["user.id"] = principal.id
+    _log.log(level, "request answered", extra=fields, exc_info=failure)

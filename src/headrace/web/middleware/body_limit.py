@@ -1,0 +1,53 @@
+"""A body over the limit is refused while it is read, not after: by its Content-Length, or by what has come so far."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from headrace.errors import TooLarge
+from headrace.web.errors import send_problem
+from headrace.web.middleware.request_id import request_id_of
+
+
+class BodyLimit:
+    """`unlimited` are paths whose routes bound their bodies themselves."""
+
+    def __init__(self, app: ASGIApp, limit: int, unlimited: frozenset[str]) -> None:
+        self._app = app
+        self._limit = limit
+        self._unlimited = unlimited
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self._unlimited or not _has_body(scope):
+            return await self._app(scope, receive, send)
+        if _declared(scope) > self._limit:
+            await send_problem(send, self._refusal(), request_id_of(scope))
+            return
+        seen = 0
+
+        async def bounded() -> Message:
+            nonlocal seen
+            message = await receive()
+            if message["type"] == "http.request":
+                seen += len(message.get("body", b""))
+                if seen > self._limit:
+                    raise self._refusal()
+            return message
+
+        await self._app(scope, bounded, send)
+
+    def _refusal(self) -> TooLarge:
+        return TooLarge(f"The body may have {self._limit} bytes here.")
+
+
+def _has_body(scope: Scope) -> bool:
+    return scope["method"] not in ("GET", "HEAD") and any(
+        name == b"content-length" or name == b"transfer-encoding" for name, _ in scope["headers"]
+    )
+
+
+def _declared(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value[:19])  # more digits than that are over any limit too
+    return 0

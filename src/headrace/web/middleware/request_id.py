@@ -1,0 +1,48 @@
+"""Every request has an id: the client's own if it is sane, else a new one. Echoed, and in every log line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
+
+KEY = "headrace.request_id"
+_SANE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}\Z")  # nothing that could break a log line or a header
+
+
+def request_id_of(scope: MutableMapping[str, Any]) -> str:
+    """The id of this request; always the same one for one scope."""
+    known: str | None = scope.get(KEY)
+    if known is None:
+        known = scope[KEY] = _sent(scope) or os.urandom(16).hex()
+    return known
+
+
+def _sent(scope: MutableMapping[str, Any]) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return value.decode() if _SANE.match(value) else None
+    return None
+
+
+class RequestId:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        request_id = request_id_of(scope)
+        bind_contextvars(**{"http.request.id": request_id})
+        header = (b"x-request-id", request_id.encode())
+
+        async def echo(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], header]
+            await send(message)
+
+        await self._app(scope, receive, echo)
