@@ -95,7 +95,7 @@ def suspicious(events: Sequence[WireEvent], span: Span) -> bool:
             or event.id is not None
             or event.dedup_key is not None
             or bytes(event.attributes)[:1] not in _OBJECT_OR_ABSENT
-            or (time is not None and (time.__class__ is not datetime or not earliest <= time < LATEST))  # type: ignore[operator]  # the class is checked first
+            or (time is not None and (time.__class__ is not datetime or not earliest <= time < LATEST))
         ):
             return True
     return False

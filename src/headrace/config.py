@@ -1,0 +1,60 @@
+"""The only reader of the environment: `HEADRACE_*` variables and `.env`, as frozen settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from headrace.errors import Unusable
+
+_MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Every setting has a default that suits one machine. Sizes are bytes, durations seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HEADRACE_", env_file=".env", env_file_encoding="utf-8", frozen=True, extra="ignore"
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    data_dir: Path = Field(Path("data"), description="Where the files live; one server at a time.")
+
+    drain: Literal["on", "off"] = Field("on", description="`off` leaves draining to another process.")
+    migrate: Literal["on", "off"] = Field("on", description="`off` leaves migrations to `headrace migrate`.")
+
+    queue_max_bytes: int = Field(1024 * _MIB, ge=_MIB, description="Bytes that may wait in the queue; beyond: 503.")
+    intake_max_bytes: int = Field(64 * _MIB, ge=_MIB, description="Bytes that may wait for their group commit; beyond: 503.")
+    bodies_max_bytes: int = Field(256 * _MIB, ge=_MIB, description="Bytes of request bodies held at once; beyond: 503.")
+    dedup_window: int = Field(86_400, ge=60, description="How long an id that a client chose is remembered.")
+
+    store_memory_bytes: int = Field(256 * _MIB, ge=64 * _MIB, description="Memory that DuckDB may use.")
+    store_threads: int = Field(2, ge=1, le=64, description="Threads that DuckDB may use.")
+    query_timeout: float = Field(30.0, gt=0, description="A read that takes longer is stopped: 503.")
+    query_concurrency: int = Field(4, ge=1, le=64, description="Reads of the store at once; a few more wait, beyond: 503.")
+    tails: int = Field(100, ge=0, description="Live tails at once; beyond: 503.")
+    recent_events: int = Field(1_000, ge=0, le=100_000, description="Newest events of a bucket kept at hand.")
+
+    retention_interval: float = Field(60.0, gt=0, description="How often retention is looked after.")
+    min_free_bytes: int = Field(256 * _MIB, ge=0, description="With less free disk the server says it is not ready.")
+
+    metrics_open: bool = Field(True, description="Whether /metrics answers without credentials.")
+    trusted_proxies: str = Field("", description="Addresses whose X-Forwarded-* headers count, separated by commas.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is logged.")
+    log_format: Literal["auto", "json", "text"] = Field("auto", description="`auto`: text on a terminal, else ECS JSON.")
+    access_log: bool = Field(False, description="Whether each request is logged (the write doors never are).")
+
+
+def load(**overrides: object) -> Settings:
+    """Settings from the environment, with what the command line says above it. Raises Unusable with a clear text."""
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # pydantic checks them
+    except ValidationError as exc:
+        faults = "; ".join(
+            f"HEADRACE_{'_'.join(str(part) for part in error['loc']).upper()}: {error['msg']}" for error in exc.errors()
+        )
+        raise Unusable(f"a setting is wrong: {faults}") from exc

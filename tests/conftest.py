@@ -1,0 +1,39 @@
+"""Fixtures that every suite shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.support.server import Server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A running server with an empty data directory, for tests that stop, kill or fill it."""
+    running = Server(tmp_path / "data")
+    try:
+        yield running.start()
+    finally:
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for many tests: each makes a bucket of its own and leaves the process alone."""
+    running = Server(tmp_path_factory.mktemp("shared") / "data")
+    try:
+        yield running.start()
+        running.stop()
+    finally:
+        running.close()
+
+
+@pytest.fixture
+def client(shared_server: Server) -> Iterator[httpx2.Client]:
+    """A client of the shared server with the administrator's key."""
+    with shared_server.client() as connected:
+        yield connected
