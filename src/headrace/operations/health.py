@@ -9,18 +9,12 @@ from typing import TypeVar
 
 from headrace.errors import HeadraceError
 from headrace.model.block import QueueDepth
+from headrace.model.metric import QUEUE_BYTES, QUEUE_EVENTS, QUEUE_OLDEST_SECONDS, STORE_BYTES, STORE_EVENTS
 from headrace.operations.watched_queue import WatchedQueue
 from headrace.ports.clock import Clock
 from headrace.ports.dead_letters import DeadLetters
 from headrace.ports.events import Events
-from headrace.ports.metrics import (
-    QUEUE_BYTES,
-    QUEUE_EVENTS,
-    QUEUE_OLDEST_SECONDS,
-    STORE_BYTES,
-    STORE_EVENTS,
-    Metrics,
-)
+from headrace.ports.metrics import Metrics
 
 _PATIENCE = 2.0  # seconds for one part to answer; load balancers give up after 5 or so
 _FRESH = 0.5  # seconds: many probes cost one look

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from starlette.types import Send
 
 from headrace import errors
 from headrace.errors import HeadraceError, ItemError
+from headrace.web.middleware.request_id import request_id_in
 
 STATUS: dict[type[HeadraceError], int] = {
     errors.Malformed: 400,
@@ -38,7 +38,6 @@ STATUS: dict[type[HeadraceError], int] = {
 
 _BY_STATUS = {status: kind for kind, status in reversed(STATUS.items())}
 MOST_ITEMS = 100  # errors spelled out in one answer (API.md); the client mends those first
-_log = logging.getLogger("headrace.web")
 
 
 class MethodNotAllowed(HeadraceError):
@@ -143,7 +142,7 @@ def install(app: FastAPI) -> None:
 
 
 def problem_response(request: Request, error: BaseException, **members: object) -> Response:
-    status, headers, body = problem(error, request.scope.get("headrace.request_id", ""), **members)
+    status, headers, body = problem(error, request_id_in(request.scope), **members)
     response = Response(body, status)
     response.raw_headers = headers
     return response

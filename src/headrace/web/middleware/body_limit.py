@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.errors import TooLarge
 from headrace.web.errors import send_problem
-from headrace.web.middleware.request_id import request_id_of
+from headrace.web.middleware.request_id import request_id_in
 
 
 class BodyLimit:
@@ -21,7 +21,7 @@ class BodyLimit:
         if scope["type"] != "http" or scope["path"] in self._unlimited or not _has_body(scope):
             return await self._app(scope, receive, send)
         if _declared(scope) > self._limit:
-            await send_problem(send, self._refusal(), request_id_of(scope))
+            await send_problem(send, self._refusal(), request_id_in(scope))
             return
         seen = 0
 

@@ -6,16 +6,17 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from headrace.ports.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_FLIGHT, Metrics
+from headrace.model.metric import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_FLIGHT
+from headrace.services import Services
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 NO_ANSWER = 499  # nginx's number for a client that hung up before it was answered
 
 
 class Measure:
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
-        self._metrics = metrics
+        self._metrics = services.metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,4 +43,5 @@ class Measure:
 
 def template(scope: Scope) -> str:
     """`/v1/buckets/{bucket}`: one series for a route, never one for a path that a client made up."""
-    return getattr(scope.get("route"), "path", "unmatched")
+    path: str = getattr(scope.get("route"), "path", "unmatched")
+    return path

@@ -10,23 +10,22 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
-KEY = "headrace.request_id"
+_KEY = "headrace.request_id"
 _SANE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}\Z")  # nothing that could break a log line or a header
 
 
-def request_id_of(scope: MutableMapping[str, Any]) -> str:
-    """The id of this request; always the same one for one scope."""
-    known: str | None = scope.get(KEY)
+def request_id_of(given: bytes) -> str:
+    """The `X-Request-Id` that was given, if it is sane, else a new one."""
+    return given.decode() if _SANE.match(given) else os.urandom(16).hex()
+
+
+def request_id_in(scope: MutableMapping[str, Any]) -> str:
+    """The id of this request: always the same one for one scope."""
+    known: str | None = scope.get(_KEY)
     if known is None:
-        known = scope[KEY] = _sent(scope) or os.urandom(16).hex()
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        known = scope[_KEY] = request_id_of(given)
     return known
-
-
-def _sent(scope: MutableMapping[str, Any]) -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            return value.decode() if _SANE.match(value) else None
-    return None
 
 
 class RequestId:
@@ -36,7 +35,7 @@ class RequestId:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        request_id = request_id_of(scope)
+        request_id = request_id_in(scope)
         bind_contextvars(**{"http.request.id": request_id})
         header = (b"x-request-id", request_id.encode())
 
