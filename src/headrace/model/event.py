@@ -77,7 +77,7 @@ class EventBatch:
         return len(self.time)
 
 
-class Party(msgspec.Struct, frozen=True, gc=False):
+class Party(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Who did it (actor) or to what it was done (target)."""
 
     id: str
