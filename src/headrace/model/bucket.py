@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import Final
 
 DEFAULT_BUCKET = "default"
 AUDIT_BUCKET = "_audit"
@@ -29,6 +31,38 @@ class Bucket:
     def is_system(self) -> bool:
         """System buckets are written by Headrace alone."""
         return self.name.startswith("_")
+
+
+class Unset(Enum):
+    """What a change leaves as it is; None already means "none" (keep for ever, no limit)."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class BucketChanges:
+    """The settings of a bucket that a change names; the others stay, whoever changes them meanwhile."""
+
+    description: str | Unset = UNSET
+    retention_days: int | None | Unset = UNSET
+    events_per_second: int | None | Unset = UNSET
+    bytes_per_day: int | None | Unset = UNSET
+
+    def named(self) -> dict[str, str | int | None]:
+        """Only those that are to change."""
+        values = ((part.name, getattr(self, part.name)) for part in fields(self))
+        return {name: value for name, value in values if value is not UNSET}
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedBucket:
+    """A bucket that is gone, while events of it may still turn up. `deleted_at` is µs since 1970."""
+
+    id: int
+    deleted_at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from headrace.model.audit import AuditRecord
 from headrace.model.principal import ApiKey
 
 
 class Accounts(Protocol):
     """Raises Unavailable when the control data cannot be reached."""
 
-    async def add_key(self, key: ApiKey) -> None:
-        """Store a key; the same id again changes nothing."""
+    async def add_key(self, key: ApiKey, audit: AuditRecord) -> None:
+        """Store a key, and the record of it in the same transaction; the same id again changes and records nothing."""
 
     async def find_key(self, key_id: str) -> ApiKey | None:
         """The key with this public id, expired ones included."""

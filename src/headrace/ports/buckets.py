@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from headrace.model.audit import AuditRecord
-from headrace.model.bucket import Bucket, Quota
+from headrace.model.bucket import Bucket, BucketChanges, DeletedBucket
 
 
 class Buckets(Protocol):
@@ -23,16 +23,17 @@ class Buckets(Protocol):
     async def find(self, name: str) -> Bucket | None:
         """The bucket of that name."""
 
-    async def update(
-        self, name: str, description: str, retention_days: int | None, quota: Quota, audit: AuditRecord
-    ) -> Bucket:
-        """Replace these three. Raises NotFound."""
+    async def update(self, name: str, changes: BucketChanges, audit: AuditRecord) -> Bucket:
+        """Change what `changes` names and nothing else, so that two changes at once both count. Raises NotFound."""
 
     async def delete(self, name: str, audit: AuditRecord) -> Bucket:
-        """Take the bucket away at once, and remember that its events are to be deleted. Raises NotFound."""
+        """Take the bucket away at once, and remember that its events are to be deleted. Raises NotFound.
 
-    async def deleted(self) -> Sequence[int]:
-        """Ids of deleted buckets whose events may still be there."""
+        It counts as deleted at the audit record's time. Its name is free again; its id never is.
+        """
+
+    async def deleted(self) -> Sequence[DeletedBucket]:
+        """Deleted buckets whose events may still be there, or still come out of the queue."""
 
     async def purged(self, bucket_id: int) -> None:
-        """The events of a deleted bucket are gone."""
+        """The events of a deleted bucket are gone, and none can come any more: forget it."""
