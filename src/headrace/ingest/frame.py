@@ -88,3 +88,21 @@ def _unpacked(payload: bytes) -> bytes:
         return zstandard.ZstdDecompressor().decompress(payload[_HEADER:], max_output_size=_MAX_BLOCK)
     except zstandard.ZstdError as exc:
         raise Poison(f"the block cannot be decompressed: {exc}") from exc
+
+
+def pack_letter(payload: bytes) -> tuple[bytes, int]:
+    """A dead letter (a frame, or a block of which not even the frames could be told apart) as (block payload, events)."""
+    if payload[: len(_MAGIC)] == _MAGIC:
+        return payload, 1
+    try:
+        return encode_block([payload]), decode_frame(payload).count
+    except msgspec.MsgspecError:
+        return encode_block([payload]), 1
+
+
+def show_letter(payload: bytes) -> str:
+    """A dead letter for people: the client's own lines where they can be read, else the bytes in hexadecimal."""
+    try:
+        return decode_frame(payload).lines.decode()
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return payload.hex()

@@ -106,7 +106,9 @@ def flaw(event: WireEvent, span: Span) -> ItemError | None:
     if event.message is None and event.action is None:
         return ItemError("missing-field", "one of `message` and `action` must be there")
     if event.level is not None and event.level.lower() not in LEVEL_NAMES:
-        return ItemError("invalid-level", f"`level` {event.level[:40]!r} is none of trace, debug, info, warning, error, critical")
+        return ItemError(
+            "invalid-level", f"`level` {event.level[:40]!r} is none of trace, debug, info, warning, error, critical"
+        )
     if event.outcome is not None and event.outcome not in OUTCOMES:
         return ItemError("invalid-outcome", f"`outcome` {event.outcome[:40]!r} is none of success, failure, unknown")
     if bytes(event.attributes)[:1] not in _OBJECT_OR_ABSENT and bytes(event.attributes) != b"null":
@@ -155,7 +157,9 @@ def undecodable(exc: BaseException, raw: bytes) -> ItemError:
     text = str(exc)
     if match := _UNKNOWN_FIELD.search(text):
         where = " in `actor` or `target`" if "$." in text else ""
-        return ItemError("unknown-field", f"unknown field `{match[1][:100]}`{where}; put your own fields under `attributes`")
+        return ItemError(
+            "unknown-field", f"unknown field `{match[1][:100]}`{where}; put your own fields under `attributes`"
+        )
     if isinstance(exc, msgspec.ValidationError):
         return ItemError("invalid-field", text.replace("`$.", "`")[:300])
     if has_bad_escape(raw):

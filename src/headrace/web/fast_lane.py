@@ -12,9 +12,10 @@ import msgspec
 import structlog
 
 from headrace.errors import ItemError, Malformed, Unsupported
-from headrace.ingest.intake import Accepted, Door
+from headrace.ingest.framing import Accepted, Door
 from headrace.model.bucket import Bucket
 from headrace.model.metric import REQUEST_SECONDS, REQUESTS, REQUESTS_IN_FLIGHT
+from headrace.model.permission import require
 from headrace.model.principal import Permission
 from headrace.services import Services
 from headrace.web.body import Budget, ClientGone, Share, read_body, unpack
@@ -101,7 +102,7 @@ class FastLane:
             text = None if authorization is None else authorization.decode("latin-1")
             principal = await services.authenticator.authenticate(text)
         bucket = services.buckets.cached(name) or await services.buckets.resolve(name)
-        services.require(principal, bucket, Permission.WRITE)
+        require(principal, bucket, Permission.WRITE)
         return bucket
 
 
@@ -141,7 +142,9 @@ class _Headers:
             return True
         if kind == "application/json":
             return False
-        raise Unsupported(f"Content-Type {kind[:60]!r} is not understood; send application/json or application/x-ndjson")
+        raise Unsupported(
+            f"Content-Type {kind[:60]!r} is not understood; send application/json or application/x-ndjson"
+        )
 
     def idempotency_key(self) -> str | None:
         if self._key is None:
@@ -166,7 +169,9 @@ def _options(query: bytes) -> tuple[bool, bool]:
             want_ids = value in ("true", "1")
         elif name in ("ack", "ids"):
             allowed = "durable or stored" if name == "ack" else "true or false"
-            raise Malformed(f"{name} must be {allowed}", items=[ItemError("invalid-value", f"must be {allowed}", field=name)])
+            raise Malformed(
+                f"{name} must be {allowed}", items=[ItemError("invalid-value", f"must be {allowed}", field=name)]
+            )
         else:
             raise Malformed(
                 f"unknown query parameter {name[:60]!r}; this call takes ack and ids",
