@@ -1,0 +1,179 @@
+"""Reading events: pages, one by id, histogram, facets, the live tail, export. Writing them is web/fast_lane.py."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from fastapi import Request
+from starlette.responses import Response, StreamingResponse
+
+from headrace.errors import ItemError, Malformed
+from headrace.kit.times import format_time
+from headrace.model.bucket import Bucket
+from headrace.model.query import EventFilter
+from headrace.query.filters import is_filter_param, parse_filter
+from headrace.query.render import event_json, time_text
+from headrace.services import Services
+from headrace.web.answers import JsonBytes, attachment, begun, encode
+from headrace.web.deps import Has, Readable
+from headrace.web.door import documented, router
+from headrace.web.params import (
+    BUCKET_PATH,
+    BY,
+    CURSOR,
+    EVENT_PATH,
+    FACET_LIMIT,
+    FIELDS,
+    FILTERS,
+    FORMAT,
+    INTERVAL,
+    LAST_EVENT_ID,
+    LIMIT,
+    OFFSET,
+    ORDER,
+    ask,
+    pairs_of,
+)
+from headrace.web.schemas import Event, EventPage, FacetsAnswer, HistogramAnswer
+
+routes = router("Events")
+
+_RECONNECT_MS = 1_000
+_STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}  # or nginx holds events back
+
+
+@routes.get(
+    "/v1/buckets/{bucket}/events",
+    response_model=EventPage,
+    summary="Search events",
+    operation_id="list_events",
+    openapi_extra=documented(ORDER, LIMIT, CURSOR, OFFSET, *FILTERS, path=[BUCKET_PATH]),
+)
+async def page(request: Request, bucket: Readable, services: Has) -> Response:
+    """A page of the events that match all of the filters, by time. A repeated filter means any of its values."""
+    found = await services.reader.list(
+        bucket,
+        _filter(request, services),
+        order=ask(request, ORDER),
+        limit=ask(request, LIMIT),
+        cursor=ask(request, CURSOR),
+        offset=ask(request, OFFSET),
+    )
+    name = bucket.name
+    events = b",".join([event_json(event, name) for event in found.events])
+    cursor = b',"next_cursor":' + encode(found.next_cursor) if found.next_cursor else b""
+    return JsonBytes(b'{"events":[' + events + b"]" + cursor + b"}")
+
+
+@routes.get(
+    "/v1/buckets/{bucket}/events/{id}",
+    response_model=Event,
+    summary="Get an event",
+    operation_id="get_event",
+    openapi_extra=documented(path=[BUCKET_PATH, EVENT_PATH]),
+)
+async def one(request: Request, bucket: Readable, services: Has) -> Response:
+    """By its id. An event can be read a moment after its 202, and at once after a 201."""
+    return JsonBytes(event_json(await services.reader.get(bucket, request.path_params["id"]), bucket.name))
+
+
+@routes.get(
+    "/v1/buckets/{bucket}/histogram",
+    response_model=HistogramAnswer,
+    summary="Count events over time",
+    operation_id="histogram",
+    openapi_extra=documented(INTERVAL, BY, *FILTERS, path=[BUCKET_PATH]),
+)
+async def histogram(request: Request, bucket: Readable, services: Has) -> Response:
+    """A bar for each interval, empty ones too; more than 2,000 are refused."""
+    found = await services.reader.histogram(
+        bucket, _filter(request, services), interval=ask(request, INTERVAL), by=ask(request, BY)
+    )
+    bars = [
+        {"time": time_text(bar.time), "count": bar.count} | ({"by": dict(bar.by)} if bar.by else {})
+        for bar in found.bars
+    ]
+    return JsonBytes(encode({"interval": found.interval, "buckets": bars}))
+
+
+@routes.get(
+    "/v1/buckets/{bucket}/facets",
+    response_model=FacetsAnswer,
+    summary="Count the most frequent values",
+    operation_id="facets",
+    openapi_extra=documented(FIELDS, FACET_LIMIT, *FILTERS, path=[BUCKET_PATH]),
+)
+async def facets(request: Request, bucket: Readable, services: Has) -> Response:
+    """The most frequent values of each field, most frequent first."""
+    found = await services.reader.facets(
+        bucket, _filter(request, services), fields=ask(request, FIELDS), limit=ask(request, FACET_LIMIT)
+    )
+    return JsonBytes(encode({"facets": found}))
+
+
+@routes.get(
+    "/v1/buckets/{bucket}/tail",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    summary="Watch events live",
+    operation_id="tail",
+    openapi_extra=documented(*FILTERS, path=[BUCKET_PATH, LAST_EVENT_ID]),
+)
+async def tail(request: Request, bucket: Readable, services: Has) -> Response:
+    """Server-sent events: each event once, in order of storing, from now on or from the position in `Last-Event-ID`.
+
+    `data:` is the event, `id:` its position. A comment every 15 seconds keeps proxies from closing the stream.
+    """
+    stream = _as_sse(services, bucket, _filter(request, services), _position(request))
+    return StreamingResponse(stream, media_type="text/event-stream", headers=_STREAM_HEADERS)
+
+
+@routes.get(
+    "/v1/buckets/{bucket}/export",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "content": {
+                "application/x-ndjson": {"schema": {"type": "string"}},
+                "text/csv": {"schema": {"type": "string"}},
+                "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
+            }
+        }
+    },
+    summary="Export events",
+    operation_id="export",
+    openapi_extra=documented(FORMAT, *FILTERS, path=[BUCKET_PATH]),
+)
+async def export(request: Request, bucket: Readable, services: Has) -> Response:
+    """All events that match, oldest first, as a file. A connection that is cut means that the file is not whole."""
+    made = services.export.open(bucket, _filter(request, services), ask(request, FORMAT))
+    headers = {**_STREAM_HEADERS, "content-disposition": attachment(made.file_name)}
+    return StreamingResponse(await begun(made.chunks), media_type=made.content_type, headers=headers)
+
+
+def _filter(request: Request, services: Services) -> EventFilter:
+    pairs = [pair for pair in pairs_of(request) if is_filter_param(pair[0])]
+    return parse_filter(pairs, services.clock.now())
+
+
+def _position(request: Request) -> int | None:
+    """The position after which a tail goes on. Raises Malformed."""
+    text = request.headers.get("last-event-id", "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        item = ItemError("invalid-value", "send the `id` of the last event that came", field="Last-Event-ID")
+        raise Malformed("Last-Event-ID is not a position.", items=[item])
+    return int(text)
+
+
+async def _as_sse(services: Services, bucket: Bucket, wanted: EventFilter, after: int | None) -> AsyncIterator[bytes]:
+    yield b": %s\nretry: %d\n\n" % (format_time(services.clock.now()).encode(), _RECONNECT_MS)
+    async for item in services.tail.follow(bucket, wanted, after):
+        if item.event is None:
+            # The position moves on even where nothing matches, and a reconnect then does not look at it all again.
+            yield b": heartbeat\nid: %d\n\n" % item.position
+        else:
+            # Attributes are verbatim, and white space in JSON may be a carriage return, which ends a line in SSE.
+            data = event_json(item.event, bucket.name).replace(b"\r", b" ")
+            yield b"id: %d\ndata: %s\n\n" % (item.position, data)

@@ -1,0 +1,109 @@
+"""Where people land: the front page (until the console is there), and the API's documentation, offline."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+from fastapi import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from headrace.web.answers import JsonBytes
+from headrace.web.door import documented, router
+
+STATIC = Path(__file__).parent.parent / "static"
+SWAGGER = "/static/swagger-ui-5.35.0"
+
+routes = router("Pages")
+_hidden = {"include_in_schema": False, "openapi_extra": documented(is_open=True)}
+
+# Swagger UI sets styles on elements and draws its icons from data: URLs; no script but ours and its own runs.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {"content-security-policy": _POLICY, "cache-control": "no-cache"}
+
+_FRONT = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Headrace</title>
+<link rel="stylesheet" href="/static/docs/page.css">
+</head>
+<body class="page">
+<main>
+<h1>Headrace</h1>
+<p>This server records events, keeps them, and finds them again. It is running, and it takes requests at
+<code>{base}</code>.</p>
+<p><a href="/docs">The API, to read and to try</a> · <a href="/health/ready">ready?</a> · <a href="/metrics">metrics</a></p>
+<h2>Two minutes</h2>
+<p>The administrator's key is in <code>admin.key</code> in the data directory.</p>
+<pre>KEY=$(cat data/admin.key)
+
+curl {base}/v1/buckets/default/events?ack=stored \\
+  -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
+  -d '{{"action": "invoice.paid", "actor": "user-1842", "message": "Invoice 99311 paid"}}'
+
+curl "{base}/v1/buckets/default/events?actor=user-1842&amp;since=24h" -H "Authorization: Bearer $KEY"
+
+curl "{base}/v1/buckets/default/histogram?since=1h&amp;by=level" -H "Authorization: Bearer $KEY"
+
+curl -N {base}/v1/buckets/default/tail -H "Authorization: Bearer $KEY"</pre>
+</main>
+</body>
+</html>
+"""
+
+_DOCS = f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Headrace: the API</title>
+<link rel="stylesheet" href="/static/docs/page.css">
+<link rel="stylesheet" href="{SWAGGER}/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="{SWAGGER}/swagger-ui-bundle.js"></script>
+<script src="/static/docs/init.js"></script>
+</body>
+</html>
+"""
+
+
+@routes.get("/", **_hidden)
+async def front(request: Request) -> Response:
+    """A short page with the first curl lines."""
+    return HTMLResponse(_FRONT.format(base=escape(_address(request))), headers=_HEADERS)
+
+
+@routes.get("/docs", **_hidden)
+async def docs() -> Response:
+    return HTMLResponse(_DOCS, headers=_HEADERS)
+
+
+@routes.get("/openapi.json", **_hidden)
+async def openapi(request: Request) -> Response:
+    body: bytes = request.app.state.openapi_json()
+    return JsonBytes(body, headers={"cache-control": "no-cache"})
+
+
+class Static(StaticFiles):
+    """Vendored files: the version is in their path, so that browsers may keep them."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["cache-control"] = "public, max-age=86400"
+        return response
+
+
+def _address(request: Request) -> str:
+    """From the socket, never from the Host header: that is the client's word."""
+    server = request.scope.get("server") or ("127.0.0.1", 8000)
+    host, port = server[0], server[1]
+    return f"{request.scope['scheme']}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"

@@ -1,0 +1,77 @@
+"""The web application: the fast lane in front, then what every request passes, then FastAPI."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from headrace.services import Services
+from headrace.web import errors
+from headrace.web.answers import encode
+from headrace.web.api import backup, buckets, dead_letters, events, health, metrics, root, status
+from headrace.web.door import Door
+from headrace.web.fast_lane import FastLane
+from headrace.web.middleware.access_log import AccessLog
+from headrace.web.middleware.body_limit import BodyLimit
+from headrace.web.middleware.measure import Measure
+from headrace.web.middleware.request_id import RequestId
+from headrace.web.middleware.security_headers import SecurityHeaders
+from headrace.web.openapi import WRITE_PATH, document
+
+_WRITE = re.compile(WRITE_PATH.replace("{bucket}", "[^/]+") + r"\Z")
+_NOUNS = (events, buckets, dead_letters, status, health, metrics, backup, root)
+
+
+@dataclass(frozen=True, slots=True)
+class WebOptions:
+    """What wiring decides for the web."""
+
+    version: str
+    open_metrics: bool = True
+    """Whether /metrics is answered without a key."""
+    body_limit: int = 1024 * 1024
+    """Bytes of a body at every door but the write door and the restore."""
+    ingest_bytes: int = 256 * 1024 * 1024
+    """Bytes of bodies that all requests at the write door may hold together."""
+
+
+def create_app(services: Services, options: WebOptions) -> ASGIApp:
+    """All doors as one ASGI callable."""
+    app: ASGIApp = json_app(services, options)
+    app = BodyLimit(app, options.body_limit, unlimited=frozenset({backup.RESTORE_PATH}))
+    app = SecurityHeaders(app)
+    app = Measure(app, services)
+    app = AccessLog(app)
+    app = RequestId(app)
+    return FastLane(app, services, max_body_bytes=options.ingest_bytes)
+
+
+def json_app(services: Services, options: WebOptions) -> FastAPI:
+    """The FastAPI part: every door but the write door."""
+    app = FastAPI(version=options.version, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app.state.services, app.state.options = services, options
+    for noun in _NOUNS:
+        # Not include_router: it looks each request up a second time, in the included router (8 µs).
+        app.router.routes.extend(noun.routes.routes)
+    app.mount("/static", root.Static(directory=root.STATIC))
+    app.state.methods_of = lambda path: methods_of(app, path)
+    app.state.openapi_json = cache(lambda: encode(document(app)))
+    errors.install(app)
+    return app
+
+
+def methods_of(app: FastAPI, path: str) -> list[str]:
+    """Every method that `path` takes, through whichever door: for the header `Allow`."""
+    methods = {"OPTIONS"}
+    for route in app.routes:
+        if isinstance(route, Door) and route.path_regex.match(path):
+            methods |= route.all_methods
+    if _WRITE.match(path):
+        methods.add("POST")
+    if path.startswith("/static/"):
+        methods |= {"GET", "HEAD"}
+    return sorted(methods)
