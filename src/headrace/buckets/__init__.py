@@ -1,0 +1,1 @@
+"""Buckets: their names, settings and lives. Their events are the business of `ingest`, `query` and `retention`."""

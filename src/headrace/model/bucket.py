@@ -47,9 +47,9 @@ class BucketChanges:
     """The settings of a bucket that a change names; the others stay, whoever changes them meanwhile."""
 
     description: str | Unset = UNSET
-    retention_days: int | None | Unset = UNSET
-    events_per_second: int | None | Unset = UNSET
-    bytes_per_day: int | None | Unset = UNSET
+    retention_days: int | Unset | None = UNSET
+    events_per_second: int | Unset | None = UNSET
+    bytes_per_day: int | Unset | None = UNSET
 
     def named(self) -> dict[str, str | int | None]:
         """Only those that are to change."""

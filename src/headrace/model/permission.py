@@ -34,9 +34,7 @@ def require(principal: Principal, bucket: Bucket, permission: Permission) -> Non
             "not begin with '_'.",
             code="system-bucket",
         )
-    raise Forbidden(
-        f"This credential may not {permission} on bucket {bucket.name!r}: ask its manager for a grant of {permission!r}."
-    )
+    raise Forbidden(f"This credential has no grant to {permission} on bucket {bucket.name!r}: ask a manager of it.")
 
 
 def require_admin(principal: Principal) -> None:

@@ -1,0 +1,1 @@
+"""What is deleted, and when: passed retention, deleted buckets, ids that nothing can repeat any more."""

@@ -1,0 +1,125 @@
+"""The control database: transactions, and the one place where its driver's errors become ours."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from sqlalchemy import exc as sql
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from headrace.adapters.sql.engine import BEGIN, open_engine, sqlite_path
+from headrace.adapters.sql.migrate import HEAD, is_current
+from headrace.adapters.sql.migrate import migrate as migrate_database
+from headrace.errors import Conflict, OutcomeUnknown, Unavailable, Unsupported, Unusable
+
+FILE_NAME = "control.db"
+
+
+class ControlDatabase:
+    """What the adapters of this folder share. Made by `open`; bound to the event loop that opened it."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._reader = engine.execution_options(**{BEGIN: ""})
+        # Taking SQLite's write lock at once: one that asks for it in mid-transaction can be refused without a wait.
+        self._writer = engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
+
+    @classmethod
+    async def open(cls, url: str, *, migrate: bool = True) -> ControlDatabase:
+        """Connect, and bring the tables up to date (`migrate=False`: only check that they are).
+
+        Raises NewerFormat for a database that a newer Headrace wrote, Unusable for one that this cannot use as it is,
+        and Unavailable when it cannot be reached.
+        """
+        engine = open_engine(url)
+        try:
+            with translated():
+                await _prepare(engine, url, migrate=migrate)
+        except BaseException:
+            await engine.dispose()
+            raise
+        return cls(engine)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """For one statement, which sees one state of the data. Raises Unavailable."""
+        with translated():
+            async with AsyncSession(self._reader) as session:
+                yield session
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that is durable once the block is left, and undone when it raises.
+
+        Raises Conflict when a unique name or id is taken, Unavailable (nothing was changed) and OutcomeUnknown.
+        """
+        with translated():
+            async with AsyncSession(self._writer, expire_on_commit=False) as session:
+                yield session
+                await session.flush()
+                try:
+                    await session.commit()
+                except sql.DBAPIError as exc:
+                    if exc.connection_invalidated:
+                        raise OutcomeUnknown("The connection was lost in mid-commit: see whether it was done.") from exc
+                    raise
+
+    async def backup(self, directory: str) -> None:
+        """Write `control.db` into `directory`, consistent and complete or not at all, while everything runs.
+
+        Raises Unavailable; Unsupported where the database has backups of its own.
+        """
+        if sqlite_path(self._engine) is None:
+            raise Unsupported("This control database is on a server: back it up with the server's own tools.")
+        target = Path(directory) / FILE_NAME
+        part = target.with_suffix(".part")
+        try:
+            await asyncio.to_thread(part.unlink, missing_ok=True)
+            with translated():
+                async with self._reader.connect() as connection:
+                    await connection.exec_driver_sql("VACUUM INTO ?", (str(part),))
+            await asyncio.to_thread(_put_in_place, part, target)
+        except OSError as exc:
+            raise Unavailable(f"The copy of the control data cannot be written: {exc.strerror}.") from exc
+
+    async def close(self) -> None:
+        """Let go of the connection. What was begun is finished or undone."""
+        await self._engine.dispose()
+
+
+async def _prepare(engine: AsyncEngine, url: str, *, migrate: bool) -> None:
+    if await is_current(engine):
+        return
+    if not migrate:
+        raise Unusable(f"The control database is not at version {HEAD}: run `headrace migrate`.")
+    await migrate_database(url)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors of the driver, once and here. Mistakes of ours (wrong SQL, wrong types) pass as they are."""
+    try:
+        yield
+    except sql.IntegrityError as exc:
+        raise Conflict("Another one has this name or id already.") from exc
+    except (sql.ProgrammingError, sql.DataError, sql.NotSupportedError):
+        raise
+    except (sql.DBAPIError, sql.TimeoutError) as exc:
+        raise Unavailable("The control data cannot be reached or written now: try again soon.") from exc
+
+
+def _put_in_place(part: Path, target: Path) -> None:
+    """VACUUM INTO leaves it to us to sync what it wrote."""
+    part.chmod(0o600)
+    for path in (part, target.parent):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        if path == part:
+            part.replace(target)

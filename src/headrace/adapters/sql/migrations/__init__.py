@@ -1,0 +1,1 @@
+"""Migrations of the control database, numbered, one after the other. Released ones never change."""
