@@ -23,10 +23,9 @@ class StoredWaiter:
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._waiting: dict[int, set[asyncio.Event]] = {}
 
-    async def run(self, ready: asyncio.Event) -> None:
+    async def run(self) -> None:
         """Listen until cancelled."""
         async with self._bus.listen(self._on_stored):
-            ready.set()
             await asyncio.Event().wait()
 
     async def wait(self, block_ids: Iterable[int]) -> bool:
