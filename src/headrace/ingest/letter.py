@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from headrace.errors import Poison
@@ -22,10 +24,8 @@ def pack(payload: bytes) -> tuple[bytes, int]:
 
 def show(payload: bytes) -> str:
     """The events as they were sent, one JSON object a line; bytes that are no text as `\\xNN`."""
-    try:
+    with suppress(msgspec.MsgspecError):
         payload = decode_frame(payload).lines
-    except msgspec.MsgspecError:
-        pass
     return payload.decode("utf-8", "backslashreplace")
 
 

@@ -75,8 +75,7 @@ class Backup:
     async def _packed(self, folder: Path) -> AsyncIterator[bytes]:
         mtime = self._clock.now() // SECOND
         files: dict[str, dict[str, object]] = {}
-        for path in sorted(folder.iterdir()):
-            size = path.stat().st_size
+        for path, size in await asyncio.to_thread(_files, folder):
             digest = hashlib.sha256()
             yield tar.header(path.name, size, mtime)
             async for chunk in _read(path, size):
@@ -92,6 +91,10 @@ class Backup:
     async def _record(self, by: Principal) -> None:
         now = self._clock.now()
         await self._audit.add(AuditRecord(uuid7(now), now, "backup.made", by.id, by.kind, "headrace", "server"))
+
+
+def _files(folder: Path) -> list[tuple[Path, int]]:
+    return [(path, path.stat().st_size) for path in sorted(folder.iterdir())]
 
 
 async def _read(path: Path, size: int) -> AsyncIterator[bytes]:

@@ -17,7 +17,7 @@ class JsonBytes(Response):
 
 
 async def begun(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """`stream` with its first piece at hand: what it raises until then is still a proper answer, not a cut connection."""
+    """`stream` with its first piece at hand: what it raises until then can still be answered properly."""
     try:
         first = await anext(stream)
     except StopAsyncIteration:

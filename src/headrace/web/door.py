@@ -62,7 +62,7 @@ class Door(APIRoute):
     @property
     def all_methods(self) -> frozenset[str]:
         """The methods that this path takes through this route."""
-        methods = frozenset(self.methods)
+        methods = frozenset(self.methods or ())
         streams = self.response_class is StreamingResponse
         return methods | {"HEAD"} if "GET" in methods and not streams else methods
 

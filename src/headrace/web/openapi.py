@@ -16,7 +16,8 @@ Json = dict[str, Any]
 WRITE_PATH = "/v1/buckets/{bucket}/events"
 
 _ABOUT = """
-Headrace takes in what must have been **recorded**, acknowledges only what is durable, stores it once, and finds it again.
+Headrace takes in what must have been **recorded**, acknowledges only what is durable, stores it once, and finds it
+again.
 
 Times are RFC 3339 in UTC. Errors are `application/problem+json` (RFC 9457). Absent fields are left out, never `null`.
 Press *Authorize* and paste the key from `admin.key` in the data directory.
@@ -50,7 +51,7 @@ _CONFLICTS = ("make_bucket", "backup", "restore")
 
 def document(app: FastAPI) -> Json:
     """The whole OpenAPI document (3.1)."""
-    found = get_openapi(
+    found: Json = get_openapi(
         title="Headrace", version=app.version, description=_ABOUT, routes=app.routes, tags=_TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )  # fmt: skip
@@ -68,7 +69,8 @@ def document(app: FastAPI) -> Json:
     for path, operations in found["paths"].items():
         for operation in operations.values():
             _tell_answers(path, operation)
-    return _without_noise(found)
+    tidy: Json = _without_noise(found)
+    return tidy
 
 
 def _tell_answers(path: str, operation: Json) -> None:
@@ -110,7 +112,7 @@ def _without_noise(node: Any) -> Any:
             key: _without_noise(value)
             for key, value in node.items()
             if not (key == "default" and value is None)
-            and not (key == "title" and isinstance(value, str) and ("type" in node or "anyOf" in node or "$ref" in node))
+            and not (key == "title" and isinstance(value, str) and node.keys() & {"type", "anyOf", "$ref", "enum"})
         }
     return [_without_noise(value) for value in node] if isinstance(node, list) else node
 
@@ -134,6 +136,7 @@ _BATCH = [
     {"action": "user.login", "actor": "user-1842", "outcome": "success"},
     {"action": "user.login", "actor": "user-7", "outcome": "failure", "level": "warning", "message": "wrong password"},
 ]
+_UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 _LINES = '{"message": "starting", "service": "worker"}\n{"message": "ready", "service": "worker", "level": "debug"}\n'
 
 
@@ -162,7 +165,7 @@ def _time() -> Json:
     year = "(19[7-9][0-9]|20[0-9]{2}|21[0-9]{2}|22[0-5][0-9]|2260)"
     clock = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
     return {
-        "description": "RFC 3339 with an offset, or an epoch number in seconds, milliseconds, microseconds or nanoseconds.",
+        "description": "RFC 3339 with an offset, or an epoch number: seconds, milli-, micro- or nanoseconds.",
         "anyOf": [
             {"type": "string", "pattern": rf"^{year}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T{clock}Z$"},
             {"type": "number", "minimum": 0, "maximum": 9_214_646_399},
@@ -173,6 +176,7 @@ def _time() -> Json:
 
 
 def _new_event() -> Json:
+    own: Json = {"id": {"type": "string"}, "dedup_key": {"type": "string"}}
     said = [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("message", "action")]
     return {
         "type": "object",
@@ -180,7 +184,7 @@ def _new_event() -> Json:
         "additionalProperties": False,
         "anyOf": said,
         "properties": {
-            "id": _text(pattern="^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", description="Your own UUID; kept."),
+            "id": _text(pattern=_UUID, description="Your own UUID; kept."),
             "dedup_key": _text(256, minLength=1, description="Instead of `id`: the same key gives the same id."),
             "time": _time(),
             "level": {"enum": [*LEVEL_NAMES, None], "default": "info", "description": "In any case."},
@@ -194,7 +198,7 @@ def _new_event() -> Json:
             "trace_id": _text(),
             "span_id": _text(),
         },
-        "not": {"required": ["id", "dedup_key"], "properties": {"id": {"type": "string"}, "dedup_key": {"type": "string"}}},
+        "not": {"required": list(own), "properties": own},
     }
 
 
@@ -227,9 +231,9 @@ def _write_door() -> Json:
         "summary": "Record events",
         "operationId": "record_events",
         "description": (
-            "One event, an array, or lines (NDJSON). Answered once it is durable. In a batch each item is taken or refused "
-            "for itself; only when every one is refused is the answer 422.\n\nAt most 16 MiB as sent, 64 MiB unpacked (an "
-            "array 4 MiB), 100,000 items. Safe to repeat with `id`, `dedup_key` or `Idempotency-Key`."
+            "One event, an array, or lines (NDJSON). Answered once it is durable. In a batch each item is taken or "
+            "refused for itself; only when every one is refused is the answer 422.\n\nAt most 16 MiB as sent, 64 MiB "
+            "unpacked (an array 4 MiB), 100,000 items. Safe to repeat with `id`, `dedup_key` or `Idempotency-Key`."
         ),
         "parameters": [BUCKET_PATH, *_WRITE_PARAMETERS],
         "requestBody": {

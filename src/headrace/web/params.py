@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any, Generic, TypeVar, cast, get_args
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -44,8 +44,11 @@ class Param(Generic[T]):
             out |= {"schema": {"type": "array", "items": self.schema}, "style": "form", "explode": True}
         if self.required:
             out["required"] = True
-        if self.example is not None:
+        if self.required and self.example is not None:
             out["example"] = self.example
+        elif self.example is not None:
+            # Not `example`: Swagger UI would fill in all of them, and the first try would then find nothing.
+            out["schema"] = out["schema"] | {"examples": [self.example]}
         return out | self.extra
 
 
@@ -85,7 +88,8 @@ def ask(request: Request, param: Param[T]) -> T:
 
 
 def refusal(name: str, code: str, detail: str) -> Malformed:
-    return Malformed(f"{name[:100]}: {detail}.", code="bad-parameter", items=[ItemError(code, detail, field=name[:100])])
+    item = ItemError(code, detail, field=name[:100])
+    return Malformed(f"{name[:100]}: {detail}.", code="bad-parameter", items=[item])
 
 
 def check_names(pairs: Pairs, known: frozenset[str], takes_attributes: bool) -> None:
@@ -159,35 +163,81 @@ MOST_OFFSET = 10_000
 
 _TIME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 64}
 
-LIMIT = Param("limit", whole(1, MOST_ON_A_PAGE), 100,
-              {"type": "integer", "minimum": 1, "maximum": MOST_ON_A_PAGE, "default": 100}, "How many at most.", 20)  # fmt: skip
-CURSOR: Param[str | None] = Param("cursor", _text, None, {"type": "string"}, "`next_cursor` of the page before. Opaque.")
-OFFSET = Param("offset", whole(0, MOST_OFFSET, "; use `cursor` to go further"), 0,
-               {"type": "integer", "minimum": 0, "maximum": MOST_OFFSET, "default": 0},
-               "How many to skip: for people. Programs use `cursor`.")  # fmt: skip
-ORDER = Param("order", one_of(*get_args(Order)), "desc", {"enum": list(get_args(Order)), "default": "desc"},
-              "By time: newest first, or oldest first.")  # fmt: skip
-INTERVAL = Param("interval", _text, "auto",
-                 {"type": "string", "pattern": r"^(auto|[1-9][0-9]{0,4}[smhd])$", "default": "auto"},
-                 "The width of a bar: `auto`, or from `1s` to `1d`.", "1m")  # fmt: skip
-BY: Param[str | None] = Param("by", one_of(*get_args(GroupField)), None, {"enum": list(get_args(GroupField))},
-                              "Counts in each bar by this field as well.", "level")  # fmt: skip
+LIMIT = Param(
+    "limit",
+    whole(1, MOST_ON_A_PAGE),
+    100,
+    {"type": "integer", "minimum": 1, "maximum": MOST_ON_A_PAGE, "default": 100},
+    "How many at most.",
+)
+CURSOR: Param[str | None] = Param(
+    "cursor", _text, None, {"type": "string"}, "`next_cursor` of the page before. Opaque."
+)
+OFFSET = Param(
+    "offset",
+    whole(0, MOST_OFFSET, "; use `cursor` to go further"),
+    0,
+    {"type": "integer", "minimum": 0, "maximum": MOST_OFFSET, "default": 0},
+    "How many to skip: for people. Programs use `cursor`.",
+)
+ORDER: Param[Order] = Param(
+    "order",
+    cast("Callable[[str], Order]", one_of(*get_args(Order))),
+    "desc",
+    {"enum": ["desc", "asc"], "default": "desc"},
+    "By time: newest first, or oldest first.",
+)
+INTERVAL = Param(
+    "interval",
+    _text,
+    "auto",
+    {"type": "string", "pattern": r"^(auto|[1-9][0-9]{0,3}s|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h|1d)$"},
+    "The width of a bar: `auto` (the default), or from `1s` to `1d`.",
+    "1m",
+)
+BY: Param[GroupField | None] = Param(
+    "by",
+    cast("Callable[[str], GroupField | None]", one_of(*get_args(GroupField))),
+    None,
+    {"enum": ["level", "service", "action", "outcome"]},
+    "Counts in each bar by this field as well.",
+    "level",
+)
 FIELDS: Param[tuple[str, ...]] = Param(
-    "fields", _names, (), {"type": "array", "minItems": 1, "items": {"enum": list(FACET_FIELDS)}},
-    "Fields to count the values of, with commas between.", ["service", "actor"], required=True,
+    "fields",
+    _names,
+    (),
+    {"type": "array", "minItems": 1, "items": {"enum": list(FACET_FIELDS)}},
+    "Fields to count the values of, with commas between.",
+    ["service", "actor"],
+    required=True,
     extra={"style": "form", "explode": False},
-)  # fmt: skip
+)
 MOST_FACETS = 1_000
-FACET_LIMIT = Param("limit", whole(1, MOST_FACETS), 10,
-                    {"type": "integer", "minimum": 1, "maximum": MOST_FACETS, "default": 10}, "How many values of each field.", 10)  # fmt: skip
-FORMAT = Param("format", _text, "ndjson", {"enum": ["ndjson", "csv", "parquet"], "default": "ndjson"}, "Of the file.", "csv")
-CONFIRM: Param[str | None] = Param("confirm", _text, None, {"type": "string"}, "The bucket's name once more.", required=True)
-LETTER_BUCKET: Param[str | None] = Param("bucket", _text, None, {"type": "string"}, "Only those of this bucket.")
-LETTER_SINCE: Param[int | None] = Param("since", _time, None, _TIME_SCHEMA, "Only those received at this time or later.",
-                                        "2026-11-20T12:00:00Z")  # fmt: skip
+FACET_LIMIT = Param(
+    "limit",
+    whole(1, MOST_FACETS),
+    10,
+    {"type": "integer", "minimum": 1, "maximum": MOST_FACETS, "default": 10},
+    "How many values of each field.",
+)
+FORMAT = Param(
+    "format", _text, "ndjson", {"enum": ["ndjson", "csv", "parquet"], "default": "ndjson"}, "Of the file.", "csv"
+)
+CONFIRM: Param[str | None] = Param(
+    "confirm", _text, None, {"type": "string"}, "The bucket's name once more.", "billing", required=True
+)
+LETTER_BUCKET: Param[str | None] = Param(
+    "bucket", _text, None, {"type": "string"}, "Only those of this bucket.", "default"
+)
+LETTER_SINCE: Param[int | None] = Param(
+    "since", _time, None, _TIME_SCHEMA, "Only those received at this time or later.", "2026-11-20T12:00:00Z"
+)
 
 
-def _filter(name: str, about: str, example: Any, schema: dict[str, Any] | None = None, repeated: bool = True) -> Param[str]:
+def _filter(
+    name: str, about: str, example: Any, schema: dict[str, Any] | None = None, repeated: bool = True
+) -> Param[str]:
     """Read by query/filters, all together; here only to be known and documented."""
     return Param(name, str, "", schema or {"type": "string", "minLength": 1}, about, example, repeated=repeated)
 
@@ -219,6 +269,6 @@ FILTERS: tuple[Param[Any], ...] = (
     _filter("target", "Any of these targets, by id.", ["inv-99311"]),
     _filter("outcome", "Any of these outcomes.", ["success"], {"enum": list(OUTCOMES)}),
     _filter("trace_id", "Any of these traces.", ["4bf92f3577b34da6a3ce929d0e0e4736"]),
-    _filter("q", 'Words that must occur in the message or an attribute; `"a phrase"`; `-without`.', ["invoice -refund"]),
+    _filter("q", 'Words that must occur in message or attributes; `"a phrase"`; `-without`.', ["invoice -refund"]),
     ATTRIBUTES,
 )  # fmt: skip

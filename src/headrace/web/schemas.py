@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 from pydantic.json_schema import SkipJsonSchema
 
 from headrace.kit.times import format_time
@@ -15,7 +15,7 @@ Absent = SkipJsonSchema[None]
 
 Level = Literal["trace", "debug", "info", "warning", "error", "critical"]
 Outcome = Literal["success", "failure", "unknown"]
-BucketName = Annotated[StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", examples=["billing"])]
+BucketName = Annotated[StrictStr, Field(pattern=r"^[a-z0-9_][a-z0-9._-]{0,62}$", examples=["billing"])]
 Description = Annotated[StrictStr, Field(max_length=1_000, examples=["Who was billed for what"])]
 RetentionDays = Annotated[StrictInt, Field(ge=1, le=36_500, examples=[90])]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-20T12:00:00.123000Z"])]
@@ -34,8 +34,8 @@ class NewBucket(Body):
 
 
 class QuotaBody(Body):
-    events_per_second: Annotated[StrictInt, Field(ge=1, le=2**53)] | None = None
-    bytes_per_day: Annotated[StrictInt, Field(ge=1, le=2**53)] | None = None
+    events_per_second: Annotated[StrictInt, Field(ge=1, le=2**53 - 1)] | None = None
+    bytes_per_day: Annotated[StrictInt, Field(ge=1, le=2**53 - 1)] | None = None
 
 
 class BucketChange(Body):
@@ -43,7 +43,7 @@ class BucketChange(Body):
 
     description: Description = ""
     retention_days: RetentionDays | None = Field(None, description="`null` keeps for ever.")
-    quota: QuotaBody = QuotaBody()
+    quota: QuotaBody | None = Field(None, description="What is left out of it stays; `null` takes a limit away.")
 
 
 class QuotaAnswer(BaseModel):

@@ -1,1 +1,1 @@
-"""JSON routes, one file a noun. They read the request, call one service, and shape the answer; nothing is decided here."""
+"""JSON routes, one file a noun: read the request, call one service, shape the answer. Nothing is decided here."""

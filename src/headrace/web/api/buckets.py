@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import Request
 from starlette.responses import Response
 
-from headrace.model.bucket import UNSET, BucketChanges
 from headrace.web.deps import Caller, Has
 from headrace.web.door import documented, router
-from headrace.web.params import BUCKET_PATH, CONFIRM, ask, refusal
+from headrace.web.params import BUCKET_PATH, CONFIRM, ask
 from headrace.web.schemas import BucketAnswer, BucketChange, BucketList, NewBucket
 
 routes = router("Buckets")
 
 
 @routes.post(
-    "/v1/buckets", status_code=201, response_model_exclude_none=True, summary="Make a bucket", operation_id="make_bucket"
+    "/v1/buckets",
+    status_code=201,
+    response_model_exclude_none=True,
+    summary="Make a bucket",
+    operation_id="make_bucket",
 )
 async def make(asked: NewBucket, caller: Caller, services: Has) -> BucketAnswer:
     """A named set of events with its own access and retention. 409 when the name is taken."""
@@ -53,7 +54,8 @@ async def describe(request: Request, caller: Caller, services: Has) -> BucketAns
 )
 async def change(request: Request, asked: BucketChange, caller: Caller, services: Has) -> BucketAnswer:
     """Only what is given changes; `retention_days: null` keeps for ever."""
-    return BucketAnswer.of(await services.buckets.update(caller, request.path_params["bucket"], _changes(asked)))
+    changes = asked.model_dump(exclude_unset=True)
+    return BucketAnswer.of(await services.buckets.update(caller, request.path_params["bucket"], **changes))
 
 
 @routes.delete(
@@ -65,19 +67,5 @@ async def change(request: Request, asked: BucketChange, caller: Caller, services
 )
 async def delete(request: Request, caller: Caller, services: Has) -> Response:
     """For good. `confirm` must be the bucket's name."""
-    name, confirm = request.path_params["bucket"], ask(request, CONFIRM)
-    if confirm != name:
-        raise refusal(CONFIRM.name, "invalid-value", "must be the name of the bucket that is to be deleted")
-    await services.buckets.delete(caller, name, confirm)
+    await services.buckets.delete(caller, request.path_params["bucket"], ask(request, CONFIRM))
     return Response(status_code=204)
-
-
-def _changes(asked: BucketChange) -> BucketChanges:
-    given, limits = asked.model_fields_set, asked.quota.model_fields_set
-    changes: dict[str, Any] = {
-        "description": asked.description if "description" in given else UNSET,
-        "retention_days": asked.retention_days if "retention_days" in given else UNSET,
-        "events_per_second": asked.quota.events_per_second if "events_per_second" in limits else UNSET,
-        "bytes_per_day": asked.quota.bytes_per_day if "bytes_per_day" in limits else UNSET,
-    }
-    return BucketChanges(**changes)

@@ -10,7 +10,7 @@ from headrace.kit.times import format_time, parse_time
 from headrace.web.deps import Admin, Has
 from headrace.web.door import documented, router
 from headrace.web.params import CURSOR, LETTER_BUCKET, LETTER_SINCE, LIMIT, ask
-from headrace.web.schemas import DeadLetterAnswer, DeadLetterPage, Replayed, ReplayBody
+from headrace.web.schemas import DeadLetterAnswer, DeadLetterPage, ReplayBody, Replayed
 
 routes = router("Operations")
 

@@ -17,12 +17,12 @@ STATIC = Path(__file__).parent.parent / "static"
 SWAGGER = "/static/swagger-ui-5.35.0"
 
 routes = router("Pages")
-_hidden = {"include_in_schema": False, "openapi_extra": documented(is_open=True)}
+_OPEN = documented(is_open=True)
 
 # Swagger UI sets styles on elements and draws its icons from data: URLs; no script but ours and its own runs.
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {"content-security-policy": _POLICY, "cache-control": "no-cache"}
 
@@ -39,7 +39,8 @@ _FRONT = """<!DOCTYPE html>
 <h1>Headrace</h1>
 <p>This server records events, keeps them, and finds them again. It is running, and it takes requests at
 <code>{base}</code>.</p>
-<p><a href="/docs">The API, to read and to try</a> · <a href="/health/ready">ready?</a> · <a href="/metrics">metrics</a></p>
+<p><a href="/docs">The API, to read and to try</a> · <a href="/health/ready">ready?</a> ·
+<a href="/metrics">metrics</a></p>
 <h2>Two minutes</h2>
 <p>The administrator's key is in <code>admin.key</code> in the data directory.</p>
 <pre>KEY=$(cat data/admin.key)
@@ -76,18 +77,18 @@ _DOCS = f"""<!DOCTYPE html>
 """
 
 
-@routes.get("/", **_hidden)
+@routes.get("/", include_in_schema=False, openapi_extra=_OPEN)
 async def front(request: Request) -> Response:
     """A short page with the first curl lines."""
     return HTMLResponse(_FRONT.format(base=escape(_address(request))), headers=_HEADERS)
 
 
-@routes.get("/docs", **_hidden)
+@routes.get("/docs", include_in_schema=False, openapi_extra=_OPEN)
 async def docs() -> Response:
     return HTMLResponse(_DOCS, headers=_HEADERS)
 
 
-@routes.get("/openapi.json", **_hidden)
+@routes.get("/openapi.json", include_in_schema=False, openapi_extra=_OPEN)
 async def openapi(request: Request) -> Response:
     body: bytes = request.app.state.openapi_json()
     return JsonBytes(body, headers={"cache-control": "no-cache"})

@@ -12,14 +12,15 @@ _QUIET = frozenset(("/health/live", "/health/ready", "/metrics"))  # asked every
 
 
 class AccessLog:
-    """Errors end here: the answer was sent as far as it can be, and the server closes a connection that was cut short."""
+    """Errors end here: what could be sent was sent, and the server closes a connection that was cut short."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
         status = 0
         began = perf_counter_ns()
 
@@ -32,7 +33,7 @@ class AccessLog:
         failure: Exception | None = None
         try:
             await self._app(scope, receive, note)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - here is where they end
             failure = exc
         finally:
             _write(scope, status, perf_counter_ns() - began, failure)

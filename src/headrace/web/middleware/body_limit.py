@@ -19,7 +19,8 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self._unlimited or not _has_body(scope):
-            return await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
         if _declared(scope) > self._limit:
             await send_problem(send, self._refusal(), request_id_in(scope))
             return
@@ -42,7 +43,7 @@ class BodyLimit:
 
 def _has_body(scope: Scope) -> bool:
     return scope["method"] not in ("GET", "HEAD") and any(
-        name == b"content-length" or name == b"transfer-encoding" for name, _ in scope["headers"]
+        name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]
     )
 
 

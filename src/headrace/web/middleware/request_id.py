@@ -34,7 +34,8 @@ class RequestId:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
         request_id = request_id_in(scope)
         bind_contextvars(**{"http.request.id": request_id})
         header = (b"x-request-id", request_id.encode())
