@@ -27,11 +27,13 @@ _CHUNK = 256 * 1024
 
 
 class Backup:
-    """`snapshots` in this order: queue, events, control data.
+    """`snapshots` in this order: queue, events, dead letters, control data.
 
     Queue first: a block that is drained in between is then in both copies, and the drain of the restored server
-    skips it by its id. The other order would have it in neither. Control data last: a bucket made in between is then
-    known, and merely empty; the other order would have events of a bucket that nobody knows.
+    skips it by its id. The other order would have it in neither. Dead letters after events: a letter is durable
+    before the store knows its block, so that every block in the copy of the events has its letters in the copy after
+    it. Control data last: a bucket made in between is then known, and merely empty; the other order would have
+    events of a bucket that nobody knows.
     """
 
     def __init__(

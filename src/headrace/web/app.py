@@ -31,11 +31,13 @@ class WebOptions:
     """What wiring decides for the web."""
 
     version: str
-    open_metrics: bool = True
+    metrics_open: bool = True
     """Whether /metrics is answered without a key."""
+    access_log: bool = False
+    """Whether each request gets a line in the log; errors always do."""
     body_limit: int = 1024 * 1024
     """Bytes of a body at every door but the write door and the restore."""
-    ingest_bytes: int = 256 * 1024 * 1024
+    bodies_max_bytes: int = 256 * 1024 * 1024
     """Bytes of bodies that all requests at the write door may hold together."""
 
 
@@ -45,9 +47,9 @@ def create_app(services: Services, options: WebOptions) -> ASGIApp:
     app = BodyLimit(app, options.body_limit, unlimited=frozenset({backup.RESTORE_PATH}))
     app = SecurityHeaders(app)
     app = Measure(app, services)
-    app = AccessLog(app)
+    app = AccessLog(app, everything=options.access_log)
     app = RequestId(app)
-    return FastLane(app, services, max_body_bytes=options.ingest_bytes)
+    return FastLane(app, services, max_body_bytes=options.bodies_max_bytes)
 
 
 def json_app(services: Services, options: WebOptions) -> FastAPI:

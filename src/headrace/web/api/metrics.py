@@ -21,7 +21,7 @@ routes = router("Operations")
 )
 async def metrics(request: Request, services: Has) -> Response:
     """Prometheus text format; every name begins with `headrace_`."""
-    if not request.app.state.options.open_metrics:
+    if not request.app.state.options.metrics_open:
         await authenticate(request)
     await services.health.measure()
     content_type, body = services.metrics.render()

@@ -14,8 +14,10 @@ _QUIET = frozenset(("/health/live", "/health/ready", "/metrics"))  # asked every
 class AccessLog:
     """Errors end here: what could be sent was sent, and the server closes a connection that was cut short."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, everything: bool) -> None:
+        """`everything`: a line for each request, not only for those that failed here."""
         self._app = app
+        self._everything = everything
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,12 +38,13 @@ class AccessLog:
         except Exception as exc:  # noqa: BLE001 - here is where they end
             failure = exc
         finally:
-            _write(scope, status, perf_counter_ns() - began, failure)
+            if self._everything or failure:
+                _write(scope, status, perf_counter_ns() - began, failure)
 
 
 def _write(scope: Scope, status: int, nanoseconds: int, failure: Exception | None) -> None:
-    level = logging.ERROR if failure or status == 500 else logging.INFO
-    if not _log.isEnabledFor(level) or (scope["path"] in _QUIET and status < 400):
+    level = logging.ERROR if failure else logging.INFO
+    if not failure and scope["path"] in _QUIET and status < 400:
         return
     client = scope.get("client")
     fields = {
