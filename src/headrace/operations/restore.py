@@ -143,6 +143,7 @@ def _put_aside(directory: Path, ready: Path) -> None:
     replaced = directory / REPLACED
     names = [path.name for path in ready.iterdir()]
     old = [directory / (name + suffix) for name in names for suffix in _BESIDE]
+    old += [path for name in names for path in directory.glob(f"{Path(name).stem}-[0-9]*")]  # queue-2.db and so on
     if replaced.exists() and all((directory / name).exists() for name in names):
         shutil.rmtree(replaced)  # of an earlier restore; after a crash in here, some of the data is in it already
     replaced.mkdir(exist_ok=True)
