@@ -1,0 +1,64 @@
+"""The server's answers as the commands read them (API.md). Unknown fields are ignored: a newer server may say more."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ItemProblem(msgspec.Struct):
+    """One of several reasons. `index` counts the items of a batch, blank lines left out."""
+
+    detail: str = ""
+    code: str = ""
+    index: int | None = None
+    field: str | None = None
+
+
+class Problem(msgspec.Struct):
+    """The body of an answer that is no success (RFC 9457)."""
+
+    title: str = ""
+    detail: str = ""
+    errors: list[ItemProblem] = []
+
+
+class Accepted(msgspec.Struct):
+    """What became of a batch."""
+
+    accepted: int
+    rejected: int = 0
+    errors: list[ItemProblem] = []
+
+
+class Party(msgspec.Struct):
+    """An actor or a target."""
+
+    id: str
+    type: str | None = None
+    name: str | None = None
+
+
+class Event(msgspec.Struct):
+    """A stored event. `attributes` stays the JSON text that was sent; times are RFC 3339 in UTC."""
+
+    id: str
+    time: str
+    level: str
+    received_at: str = ""
+    bucket: str = ""
+    service: str | None = None
+    action: str | None = None
+    actor: Party | None = None
+    target: Party | None = None
+    outcome: str | None = None
+    message: str | None = None
+    attributes: msgspec.Raw = msgspec.Raw()  # noqa: RUF009 - immutable
+    trace_id: str | None = None
+    span_id: str | None = None
+
+
+class Page(msgspec.Struct):
+    """A page of events, each as the server wrote it: digits and order survive."""
+
+    events: list[msgspec.Raw]
+    next_cursor: str | None = None

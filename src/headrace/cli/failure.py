@@ -1,0 +1,27 @@
+"""How a command ends when it cannot do its work: one sentence for the person, one number for the script."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from headrace.errors import HeadraceError
+
+
+class ExitCode(IntEnum):
+    """What a script can tell from `$?`. 2 is a wrong use of the command line, 130 an interruption by Ctrl-C."""
+
+    DONE = 0
+    INCOMPLETE = 1
+    """Done, but not all of it: items were rejected, a check failed."""
+    UNREACHABLE = 3
+    """No server answered, or not for longer than `--timeout`."""
+    REFUSED = 4
+    """The server understood and said no: key, permission, bucket, filter."""
+
+
+class Failure(HeadraceError):
+    """A command cannot go on. The detail says what happened, to which thing, and what to do now."""
+
+    def __init__(self, detail: str, exit_code: ExitCode = ExitCode.INCOMPLETE) -> None:
+        super().__init__(detail, code="failure")
+        self.exit_code = exit_code

@@ -1,0 +1,1 @@
+"""What `headrace send` is made of: source → chunks → batches → delivery → report, each in constant memory."""
