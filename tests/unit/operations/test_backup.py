@@ -99,10 +99,8 @@ async def test_only_one_backup_runs_at_a_time(world: World) -> None:
 @pytest.mark.parametrize("step", [1, 511, 512, 513, 1 << 20])
 async def test_what_was_backed_up_is_restored_however_the_bytes_come_in(world: World, step: int) -> None:
     if step == 1:
-        FILES_SMALL = {name: content[:2000] for name, content in FILES.items()}
-        world.backup = Backup(
-            [FileSnapshot(*item) for item in FILES_SMALL.items()], world.directory, Clock(), world.audit, "0"
-        )
+        small = [FileSnapshot(name, content[:2000]) for name, content in FILES.items()]
+        world.backup = Backup(small, world.directory, Clock(), world.audit, "0")
     staged = await world.staged(await world.made(), step)
     assert staged.files == 3
     assert sorted(path.name for path in (world.directory / READY).iterdir()) == sorted(FILES)
