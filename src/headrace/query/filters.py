@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from headrace.errors import ItemError, Malformed
 from headrace.kit.times import LATEST, from_datetime, parse_duration, parse_time
@@ -29,6 +29,8 @@ _AGE = re.compile(r"[\d.]+(ms|s|m|h|d|w)", re.ASCII)
 _LOST_PLUS = re.compile(r"(T\d\d:\d\d[\d:.]*) (\d\d:?\d\d)")  # an offset's plus sign that a URL turned into a space
 
 T = TypeVar("T")
+_Parse: TypeAlias = Callable[[Sequence[str], int], object]
+"""All values of a parameter, and µs since 1970 for ages, to what the filter holds. Raises ValueError with a reason."""
 
 
 def is_filter_param(name: str) -> bool:
@@ -52,11 +54,9 @@ def parse_filter(params: Iterable[tuple[str, str]], now: int) -> EventFilter:
             _check_size(texts)
             if name.startswith(_ATTRIBUTE):
                 attributes.append(_attribute(name, texts))
-            elif name in _PARTS:
-                field, parse = _PARTS[name]
-                parts[field] = parse(texts, now)
             else:
-                raise ValueError("there is no such filter")
+                field, parse = _part(name)
+                parts[field] = parse(texts, now)
         except ValueError as exc:
             errors.append(ItemError("bad-filter", str(exc), field=name[:MAX_PATH_BYTES]))
     if len(attributes) > MAX_PATHS:
@@ -64,6 +64,12 @@ def parse_filter(params: Iterable[tuple[str, str]], now: int) -> EventFilter:
     if errors:
         raise Malformed(f"The filter {errors[0].field!r} is not good: {errors[0].detail}.", items=errors)
     return EventFilter(**parts, attributes=tuple(attributes))
+
+
+def _part(name: str) -> tuple[str, _Parse]:
+    if name not in _PARTS:
+        raise ValueError("there is no such filter")
+    return _PARTS[name]
 
 
 def _check_size(texts: Sequence[str]) -> None:
@@ -85,7 +91,7 @@ def _check_text(text: str, limit: int) -> None:
         raise ValueError(f"{size} bytes, where {limit} are the most")
 
 
-def _each(parse: Callable[[str], T], texts: Sequence[str], now: int) -> tuple[T, ...]:
+def _each(parse: Callable[[str], T], texts: Sequence[str], _now: int) -> tuple[T, ...]:
     return tuple(dict.fromkeys(parse(text) for text in texts))
 
 
@@ -117,7 +123,7 @@ def _level(text: str) -> int:
     return level
 
 
-def _min_level(texts: Sequence[str], now: int) -> int:
+def _min_level(texts: Sequence[str], _now: int) -> int:
     return min(_level(text) for text in texts)
 
 
@@ -132,7 +138,7 @@ def _action(text: str) -> ActionMatch:
     return ActionMatch(text[:-1], prefix=True) if text.endswith("*") else ActionMatch(text)
 
 
-def _texts(texts: Sequence[str], now: int) -> tuple[tuple[Word, ...], ...]:
+def _texts(texts: Sequence[str], _now: int) -> tuple[tuple[Word, ...], ...]:
     parsed = [words for words in map(parse_text, texts) if words]
     if any(len(words) > MAX_WORDS for words in parsed):
         raise ValueError(f"at most {MAX_WORDS} words at once")
@@ -149,7 +155,7 @@ def _attribute(name: str, texts: Sequence[str]) -> AttributeMatch:
 
 _strings = partial(_each, str)
 
-_PARTS: dict[str, tuple[str, Callable[[Sequence[str], int], object]]] = {
+_PARTS: dict[str, tuple[str, _Parse]] = {
     "since": ("since", _earliest),
     "until": ("until", _latest),
     "level": ("levels", partial(_each, _level)),
@@ -162,4 +168,4 @@ _PARTS: dict[str, tuple[str, Callable[[Sequence[str], int], object]]] = {
     "trace_id": ("trace_ids", _strings),
     "q": ("texts", _texts),
 }
-"""Parameter → the field of EventFilter, and how its values are read. Raises ValueError with a reason."""
+"""Parameter → the field of EventFilter, and how its values are read."""

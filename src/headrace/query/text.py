@@ -1,4 +1,4 @@
-"""The language of `q`: words, "a phrase", -without, -"a phrase". Nothing else has a meaning, so nothing needs escaping."""
+"""The language of `q`: words, "a phrase", -without, -"a phrase". Nothing else has a meaning."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from headrace.adapters.memory.recent_bucket import RecentBucket
 from headrace.adapters.memory.recent_rows import rows_by_bucket
 from headrace.model.event import EventBatch, StoredEvent, Written
 
-CAPACITY = 1_024  # a page of 1,000 and one more to know whether there is a next
+CAPACITY = 1_000
 MAX_BUCKETS = 1_000
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -21,12 +21,13 @@ _LEAST = 128  # what each of very many buckets keeps of one batch at least: enou
 
 
 class MemoryRecent:
-    """Bounded by buckets and bytes: what was not read for longest goes first. Not for use from several threads."""
+    """Bounded by buckets and bytes: what was not read for longest goes first. Not for use from several threads.
 
-    def __init__(
-        self, capacity: int = CAPACITY, *, max_buckets: int = MAX_BUCKETS, max_bytes: int = MAX_BYTES
-    ) -> None:
-        self._capacity = capacity
+    A capacity of 0 keeps nothing. Any other is one more inside, which tells a full page whether there is a next one.
+    """
+
+    def __init__(self, capacity: int = CAPACITY, *, max_buckets: int = MAX_BUCKETS, max_bytes: int = MAX_BYTES) -> None:
+        self._capacity = capacity + 1 if capacity else 0
         self._max_buckets = max_buckets
         self._max_bytes = max_bytes
         self._buckets: OrderedDict[int, RecentBucket] = OrderedDict()
@@ -36,6 +37,8 @@ class MemoryRecent:
         return self._capacity
 
     def expect(self, bucket_id: int) -> object | None:
+        if not self._capacity:
+            return None
         bucket = self._buckets.get(bucket_id)
         if bucket is None:
             bucket = self._buckets[bucket_id] = RecentBucket(self._capacity, self._max_bytes // 4)
