@@ -1,20 +1,21 @@
-"""The control database: transactions, and the one place where its driver's errors become ours."""
+"""The control database: its transactions, its backup."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sqlalchemy import exc as sql
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from headrace.adapters.sql.engine import BEGIN, open_engine, sqlite_path
+from headrace.adapters.sql.failures import translated
 from headrace.adapters.sql.migrate import HEAD, is_current
 from headrace.adapters.sql.migrate import migrate as migrate_database
-from headrace.errors import Conflict, OutcomeUnknown, Unavailable, Unsupported, Unusable
+from headrace.errors import OutcomeUnknown, Unavailable, Unsupported, Unusable
 
 FILE_NAME = "control.db"
 
@@ -97,19 +98,6 @@ async def _prepare(engine: AsyncEngine, url: str, *, migrate: bool) -> None:
     if not migrate:
         raise Unusable(f"The control database is not at version {HEAD}: run `headrace migrate`.")
     await migrate_database(url)
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Errors of the driver, once and here. Mistakes of ours (wrong SQL, wrong types) pass as they are."""
-    try:
-        yield
-    except sql.IntegrityError as exc:
-        raise Conflict("Another one has this name or id already.") from exc
-    except (sql.ProgrammingError, sql.DataError, sql.NotSupportedError):
-        raise
-    except (sql.DBAPIError, sql.TimeoutError) as exc:
-        raise Unavailable("The control data cannot be reached or written now: try again soon.") from exc
 
 
 def _put_in_place(part: Path, target: Path) -> None:

@@ -37,6 +37,11 @@ def open_engine(url: str, *, foreign_keys: bool = True) -> AsyncEngine:
     return _open_sqlite(parsed.set(drivername=driver), foreign_keys)
 
 
+def file_url(path: Path) -> str:
+    """The URL of a database file, whatever characters its path has."""
+    return URL.create("sqlite", database=str(path.absolute())).render_as_string(hide_password=False)
+
+
 def sqlite_path(engine: AsyncEngine) -> Path | None:
     """The database file, if it is one."""
     return Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None

@@ -13,6 +13,7 @@ from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Strin
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from headrace.adapters.sql.engine import BEGIN, open_engine
+from headrace.adapters.sql.failures import translated
 from headrace.adapters.sql.models import Base
 from headrace.errors import NewerFormat
 
@@ -35,19 +36,24 @@ _VERSION = Table(  # as Alembic would make it
 async def migrate(url: str) -> None:
     """Bring the database at `url` up to date; can be run again at any time, also when it was killed in the middle.
 
-    Raises NewerFormat, Unusable, and SQLAlchemy's errors when the database cannot be reached.
+    Raises NewerFormat, Unusable, and Unavailable when the database cannot be reached.
     """
     engine = open_engine(url, foreign_keys=False)
     try:
-        # Another process may be doing the same: SQLite's write lock lets one pass, and the next finds it done.
-        async with engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"}).begin() as connection:
-            version = await _version(connection)
-            if version is None:
-                await connection.run_sync(_create)
-            elif version != HEAD:
-                await connection.run_sync(upgrade)
+        with translated():
+            await _bring_to_head(engine)
     finally:
         await engine.dispose()
+
+
+async def _bring_to_head(engine: AsyncEngine) -> None:
+    # Another process may be doing the same: SQLite's write lock lets one pass, and the next finds it done.
+    async with engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"}).begin() as connection:
+        version = await _version(connection)
+        if version is None:
+            await connection.run_sync(_create)
+        elif version != HEAD:
+            await connection.run_sync(upgrade)
 
 
 async def is_current(engine: AsyncEngine) -> bool:
@@ -82,8 +88,8 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
     command.upgrade(configuration(connection), revision)
 
 
-def configuration(connection: Connection) -> Config:
-    """Alembic's settings for our migrations on this connection."""
+def configuration(connection: Connection | None = None) -> Config:
+    """Alembic's settings for our migrations; commands that look into a database need the connection."""
     from alembic.config import Config
 
     config = Config()

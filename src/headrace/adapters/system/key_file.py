@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from headrace.errors import Unusable
-
-_MODE = 0o600
 
 
 class SystemKeyFile:
@@ -27,9 +26,8 @@ class SystemKeyFile:
             raise Unusable(f"The key file {self._path} cannot be read: {exc}.") from exc
 
     def create(self, text: str) -> str:
-        part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
         try:
-            _write_durably(part, text + "\n")
+            part = _written_part(self._path, text + "\n")
             try:
                 os.link(part, self._path)  # unlike a rename, it fails when another process was faster
             except FileExistsError:
@@ -42,13 +40,14 @@ class SystemKeyFile:
         return text
 
 
-def _write_durably(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)  # left from a crash of a process that had our number
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+def _written_part(path: Path, text: str) -> Path:
+    """A durable file beside `path` with a name of its own, for its owner alone (mkstemp makes it 0600)."""
+    handle, part = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+    return Path(part)
 
 
 def _sync(folder: Path) -> None:

@@ -1,0 +1,124 @@
+"""The least that the features on control data need around them: a clock, and adapters that can be down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from headrace.errors import Conflict, NotFound, Unavailable
+from headrace.model.audit import AuditRecord
+from headrace.model.bucket import Bucket, BucketChanges, DeletedBucket
+from headrace.model.principal import ApiKey
+
+NOW = 1_700_000_000_000_000
+
+
+class HandClock:
+    """Stands still until the test moves `seconds`."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> int:
+        return NOW + round(self.seconds * 1_000_000)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        await asyncio.sleep(0)
+
+
+class HeldAccounts:
+    """Keys in a dict; `asked` are the look-ups; unreachable while `down`."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, ApiKey] = {}
+        self.audited: list[AuditRecord] = []
+        self.asked: list[str] = []
+        self.down = False
+
+    async def add_key(self, key: ApiKey, audit: AuditRecord) -> None:
+        if self.down:
+            raise Unavailable("down")
+        if key.id not in self.keys:
+            self.keys[key.id] = key
+            self.audited.append(audit)
+
+    async def find_key(self, key_id: str) -> ApiKey | None:
+        self.asked.append(key_id)
+        await asyncio.sleep(0)
+        if self.down:
+            raise Unavailable("down")
+        return self.keys.get(key_id)
+
+
+class HeldBuckets:
+    """Buckets in a dict; `asked` are the look-ups; unreachable while `down`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Bucket] = {}
+        self.gone: list[DeletedBucket] = []
+        self.audited: list[AuditRecord] = []
+        self.asked: list[str] = []
+        self.down = False
+        self._last_id = 0
+
+    async def create(
+        self, name: str, description: str, retention_days: int | None, created_at: int, audit: AuditRecord | None
+    ) -> Bucket:
+        self._check()
+        if name in self.rows:
+            raise Conflict(name)
+        self._last_id += 1
+        self.rows[name] = Bucket(self._last_id, name, description, retention_days, created_at)
+        if audit is not None:
+            self.audited.append(audit)
+        return self.rows[name]
+
+    async def list(self) -> Sequence[Bucket]:
+        self._check()
+        return [self.rows[name] for name in sorted(self.rows)]
+
+    async def find(self, name: str) -> Bucket | None:
+        self.asked.append(name)
+        await asyncio.sleep(0)
+        self._check()
+        return self.rows.get(name)
+
+    async def update(self, name: str, changes: BucketChanges, audit: AuditRecord) -> Bucket:
+        self._check()
+        if name not in self.rows:
+            raise NotFound(name)
+        named = changes.named()
+        bucket = self.rows[name]
+        quota = {key: named.pop(key) for key in list(named) if key in ("events_per_second", "bytes_per_day")}
+        changed = replace(bucket, **named, quota=replace(bucket.quota, **quota))  # type: ignore[arg-type]
+        self.rows[name] = changed
+        self.audited.append(audit)
+        return changed
+
+    async def delete(self, name: str, audit: AuditRecord) -> Bucket:
+        self._check()
+        if name not in self.rows:
+            raise NotFound(name)
+        bucket = self.rows.pop(name)
+        self.gone.append(DeletedBucket(bucket.id, audit.time))
+        self.audited.append(audit)
+        return bucket
+
+    async def deleted(self) -> Sequence[DeletedBucket]:
+        self._check()
+        return list(self.gone)
+
+    async def purged(self, bucket_id: int) -> None:
+        self._check()
+        self.gone = [gone for gone in self.gone if gone.id != bucket_id]
+
+    def _check(self) -> None:
+        if self.down:
+            raise Unavailable("down")
+
+

@@ -1,0 +1,74 @@
+"""Who may do what: every role and grant against every permission, on a bucket of users and on one of the system."""
+
+from __future__ import annotations
+
+import pytest
+
+from headrace.errors import Forbidden, NotFound
+from headrace.model.bucket import Bucket
+from headrace.model.permission import allowed, may_see, require, require_admin, unknown_bucket
+from headrace.model.principal import Permission, Principal, Role
+
+BILLING = Bucket(7, "billing", "", None, 0)
+AUDIT = Bucket(2, "_audit", "", None, 0)
+READ, WRITE, MANAGE = Permission.READ, Permission.WRITE, Permission.MANAGE
+
+
+def caller(role: Role, *grants: Permission) -> Principal:
+    everywhere = frozenset(grants)
+    return Principal("k", "api_key", "k", role, {BILLING.id: everywhere, AUDIT.id: everywhere} if grants else {})
+
+
+@pytest.mark.parametrize(
+    ("principal", "on_billing", "on_audit"),
+    [
+        (caller(Role.ADMIN), {READ, WRITE, MANAGE}, {READ, MANAGE}),
+        (caller(Role.MANAGER), set(), set()),
+        (caller(Role.USER), set(), set()),
+        (caller(Role.USER, READ), {READ}, {READ}),
+        (caller(Role.USER, WRITE), {WRITE}, set()),
+        (caller(Role.USER, MANAGE), {MANAGE}, {MANAGE}),
+        (caller(Role.USER, READ, WRITE), {READ, WRITE}, {READ}),
+    ],
+)
+def test_what_each_caller_may_do(
+    principal: Principal, on_billing: set[Permission], on_audit: set[Permission]
+) -> None:
+    assert {permission for permission in Permission if allowed(principal, BILLING, permission)} == on_billing
+    assert {permission for permission in Permission if allowed(principal, AUDIT, permission)} == on_audit
+
+
+def test_a_grant_on_one_bucket_says_nothing_of_another() -> None:
+    other = Bucket(8, "shipping", "", None, 0)
+    assert not allowed(caller(Role.USER, READ), other, READ)
+    assert not may_see(caller(Role.USER, READ), other)
+
+
+def test_what_may_not_be_seen_is_answered_as_what_is_not_there() -> None:
+    with pytest.raises(NotFound) as refusal:
+        require(caller(Role.USER), BILLING, READ)
+    absent = unknown_bucket(BILLING.name)
+    assert (refusal.value.detail, refusal.value.code) == (absent.detail, absent.code)
+
+
+def test_what_may_be_seen_but_not_done_is_forbidden_and_says_what_is_missing() -> None:
+    with pytest.raises(Forbidden, match="write"):
+        require(caller(Role.USER, READ), BILLING, WRITE)
+
+
+def test_not_even_an_admin_writes_to_a_system_bucket() -> None:
+    with pytest.raises(Forbidden) as refusal:
+        require(caller(Role.ADMIN), AUDIT, WRITE)
+    assert refusal.value.code == "system-bucket"
+
+
+def test_what_is_allowed_passes() -> None:
+    require(caller(Role.ADMIN), AUDIT, READ)
+    require(caller(Role.USER, WRITE), BILLING, WRITE)
+
+
+@pytest.mark.parametrize("role", [Role.MANAGER, Role.USER])
+def test_only_an_admin_is_an_admin(role: Role) -> None:
+    require_admin(caller(Role.ADMIN))
+    with pytest.raises(Forbidden):
+        require_admin(caller(role, READ, WRITE, MANAGE))
