@@ -54,7 +54,14 @@ def create_app(services: Services, options: WebOptions) -> ASGIApp:
 
 def json_app(services: Services, options: WebOptions) -> FastAPI:
     """The FastAPI part: every door but the write door."""
-    app = FastAPI(version=options.version, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        version=options.version,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are counted in front (10 µs a request)
+    )
     app.state.services, app.state.options = services, options
     for noun in _NOUNS:
         # Not include_router: it looks each request up a second time, in the included router (8 µs).

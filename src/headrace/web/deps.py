@@ -13,17 +13,22 @@ from headrace.services import Services
 PRINCIPAL_KEY = "headrace.principal"
 
 
-async def services(request: Request) -> Services:
+def services_of(request: Request) -> Services:
     """All that the doors may call."""
     found: Services = request.app.state.services
     return found
+
+
+async def services(request: Request) -> Services:
+    """The same as a dependency: async, since FastAPI calls plain functions in a thread."""
+    return services_of(request)
 
 
 async def authenticate(request: Request) -> Principal:
     """Who is asking; raises Unauthenticated. Remembered for the request and its log line."""
     known: Principal | None = request.scope.get(PRINCIPAL_KEY)
     if known is None:
-        authenticator = (await services(request)).authenticator
+        authenticator = services_of(request).authenticator
         header = _authorization(request)
         known = authenticator.cached(header) if header is not None else None
         if known is None:
@@ -40,25 +45,25 @@ def _authorization(request: Request) -> bytes | None:
 
 
 async def _bucket(request: Request, permission: Permission) -> Bucket:
-    found = await services(request)
+    found = services_of(request)
     name = request.path_params["bucket"]
     bucket = found.buckets.cached(name) or await found.buckets.resolve(name)
     found.require(await authenticate(request), bucket, permission)
     return bucket
 
 
-async def _readable(request: Request) -> Bucket:
+async def readable(request: Request) -> Bucket:
+    """The bucket of the path, which the caller may read: else 404 (or 403 when they may see it)."""
     return await _bucket(request, Permission.READ)
 
 
 async def _admin(request: Request) -> Principal:
     principal = await authenticate(request)
-    (await services(request)).require_admin(principal)
+    services_of(request).require_admin(principal)
     return principal
 
 
 Has = Annotated[Services, Depends(services)]
 Caller = Annotated[Principal, Depends(authenticate)]
 Admin = Annotated[Principal, Depends(_admin)]
-Readable = Annotated[Bucket, Depends(_readable)]
-"""The bucket of the path, which the caller may read: else 404 (or 403 when they may see it)."""
+Readable = Annotated[Bucket, Depends(readable)]

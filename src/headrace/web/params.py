@@ -18,18 +18,19 @@ from headrace.model.event import LEVELS, OUTCOMES
 from headrace.model.query import FACET_FIELDS, GroupField, Order
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Pairs = Sequence[tuple[str, str]]
 _KEY = "headrace.query"
 _MOST_PAIRS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Param(Generic[T]):
+class Param(Generic[T_co]):
     """One parameter. `read` raises ValueError with a sentence for the client; absent, it is `default`."""
 
     name: str
-    read: Callable[[str], T]
-    default: T
+    read: Callable[[str], T_co]
+    default: T_co
     schema: dict[str, Any]
     about: str
     example: Any = None

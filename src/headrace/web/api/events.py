@@ -15,7 +15,7 @@ from headrace.query.filters import is_filter_param, parse_filter
 from headrace.query.render import event_json, time_text
 from headrace.services import Services
 from headrace.web.answers import JsonBytes, attachment, begun, encode
-from headrace.web.deps import Has, Readable
+from headrace.web.deps import Has, Readable, readable, services_of
 from headrace.web.door import documented, router
 from headrace.web.params import (
     BUCKET_PATH,
@@ -49,8 +49,10 @@ _STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}  # or
     operation_id="list_events",
     openapi_extra=documented(ORDER, LIMIT, CURSOR, OFFSET, *FILTERS, path=[BUCKET_PATH]),
 )
-async def page(request: Request, bucket: Readable, services: Has) -> Response:
+async def page(request: Request) -> Response:
     """A page of the events that match all of the filters, by time. A repeated filter means any of its values."""
+    # The hottest read asks for its two dependencies itself: FastAPI takes 20 µs to solve each.
+    services, bucket = services_of(request), await readable(request)
     found = await services.reader.list(
         bucket,
         _filter(request, services),
