@@ -105,8 +105,9 @@ class QueueFiles:
     @property
     def has_work(self) -> bool:
         """Whether `tidy` would do something."""
-        return any(file.acked for file in self._all()) or (
-            self._current is not None and self._current.wal_bytes() > _WAL_BYTES // 4
+        current = self._current
+        return (current is not None and (bool(current.acked) or current.wal_bytes() > _WAL_BYTES // 4)) or any(
+            file.acked for file in self._draining
         )
 
     def tidy(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from headrace.model.block import Block
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-_IDLE_SECONDS = 0.1  # acks without a put to ride with become durable after this
+_IDLE_SECONDS = 0.1  # after so long without a put, acks are deleted without one to ride with
 
 
 @dataclass(slots=True)
@@ -62,6 +63,7 @@ class Writer:
         self._inbox: SimpleQueue[Put | _Acked | _Call[object] | _Copy] = SimpleQueue()
         self._copies: list[_Copy] = []
         self._running = True
+        self._tidy_at = 0.0
         self._thread = threading.Thread(target=self._run, name="queue-writer", daemon=True)
         self._thread.start()
 
@@ -107,19 +109,22 @@ class Writer:
 
     def _turn(self) -> None:
         puts: list[Put] = []
-        others: list[_Call[object]] = []
+        calls: list[_Call[object]] = []
         for item in self._gather():
             if isinstance(item, Put):
                 puts.append(item)
             elif isinstance(item, _Acked):
                 self._files.forget(item.seqs)
             elif isinstance(item, _Call):
-                others.append(item)
+                calls.append(item)
             else:
                 self._copies.append(item)
         if puts:
             self._commit(puts)
-        for call in others:
+            self._tidy_at = time.monotonic() + _IDLE_SECONDS
+        elif self._files.has_work and time.monotonic() >= self._tidy_at:
+            self._files.tidy()
+        for call in calls:
             self._answer_call(call)
         if self._copies:
             self._copy_on()
@@ -128,17 +133,17 @@ class Writer:
         """What waits; when nothing does, wait for it."""
         inbox = self._inbox
         try:
-            if self._copies:
-                items = [inbox.get_nowait()]
-            else:
-                items = [inbox.get(timeout=_IDLE_SECONDS if self._files.has_work else None)]
+            items = [inbox.get(timeout=self._patience())]
         except Empty:
-            if not self._copies:
-                self._files.tidy()
             return []
         while not inbox.empty():
             items.append(inbox.get_nowait())
         return items
+
+    def _patience(self) -> float | None:
+        if self._copies:
+            return 0.0
+        return max(0.001, self._tidy_at - time.monotonic()) if self._files.has_work else None
 
     def _commit(self, puts: list[Put]) -> None:
         error: HeadraceError | None = None

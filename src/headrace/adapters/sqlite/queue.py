@@ -200,7 +200,7 @@ class SqliteQueue:
         payloads = await self._read([seq for seq in seqs if self._blocks[seq].payload is None])
         for seq in seqs:
             waiting = self._blocks[seq]
-            payload = self._drop_payload(waiting) or payloads.get(seq)
+            payload = self._drop_payload(waiting) if waiting.payload is not None else payloads.get(seq)
             if payload is not None:  # else it stays out until the next start, which tries again
                 deliveries.append(Delivery(Block(waiting.id, payload, waiting.events), seq))
         return deliveries
