@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import headrace
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = tomllib.loads((ROOT / "uv.lock").read_text())
@@ -67,3 +69,7 @@ def test_what_tests_need_goes_on_top_of_what_the_server_needs() -> None:
 def test_the_vendored_pip_has_its_checksum() -> None:
     digest, name = (ROOT / "tools" / "pip.sha256").read_text().split()
     assert hashlib.sha256((ROOT / name).read_bytes()).hexdigest() == digest
+
+
+def test_the_package_and_the_project_have_one_version() -> None:
+    assert PROJECT["project"]["version"] == headrace.__version__
