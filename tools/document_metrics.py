@@ -15,8 +15,9 @@ PAGE = ROOT / "docs" / "reference" / "metrics.md"
 _HEAD = """\
 # Metrics
 
-`GET /metrics`, in the text format of Prometheus. Names that end in `_seconds` are seconds, in `_bytes` bytes. A histogram
-has the usual `_bucket`, `_sum` and `_count`. Beside these come `process_*` and `python_*`, which describe the process.
+`GET /metrics`, in the text format of Prometheus. Names that end in `_seconds` are seconds, in `_bytes` bytes. A
+histogram has the usual `_bucket`, `_sum` and `_count`. Beside these come `process_*` and `python_*`, which describe the
+process.
 
 This page is made from `src/headrace/model/metric.py` by `tools/document_metrics.py`.
 

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("tools/*.md")])
+KINDS = {"tutorial", "howto", "reference", "explanation"}
 DECISIONS = sorted(path for path in ROOT.glob("docs/adr/*.md") if path.name != "README.md")
 
 
@@ -28,7 +29,7 @@ def test_a_page_that_names_a_source_file_is_right(page: Path) -> None:
     assert [path for path in named if not (ROOT / path).is_file()] == []
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name in {"tutorial", "howto", "reference", "explanation"}])
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name in KINDS], ids=name_of)
 def test_every_page_is_in_the_index(page: Path) -> None:
     index = (ROOT / "docs" / "README.md").read_text()
     assert page.relative_to(ROOT / "docs").as_posix() in index
