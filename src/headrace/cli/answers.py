@@ -52,7 +52,7 @@ class Event(msgspec.Struct):
     target: Party | None = None
     outcome: str | None = None
     message: str | None = None
-    attributes: msgspec.Raw = msgspec.Raw()  # noqa: RUF009 - immutable
+    attributes: msgspec.Raw = msgspec.Raw()
     trace_id: str | None = None
     span_id: str | None = None
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import serve
+from headrace.cli import send, serve
 from headrace.cli.failure import ExitCode, Failure
 from headrace.errors import HeadraceError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 
 app.command("serve")(serve.serve)
+app.command("send", help=send.HELP)(send.send)
 
 
 def _print_version(wanted: bool) -> None:

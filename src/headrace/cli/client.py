@@ -20,15 +20,15 @@ Url: TypeAlias = Annotated[
 ]
 Key: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        "--key", envvar="HEADRACE_KEY", show_envvar=True, help="An API key. Default: admin.key of the data directory."
-    ),
+    typer.Option("--key", envvar="HEADRACE_KEY", help="An API key. Default: admin.key of the data directory."),
 ]
 DataDir: TypeAlias = Annotated[
-    Path, typer.Option("--data-dir", envvar="HEADRACE_DATA_DIR", help="Where the local server keeps its files.")
+    Path | None,
+    typer.Option(
+        "--data-dir", envvar="HEADRACE_DATA_DIR", help="Where the local server has its files (default: data)."
+    ),
 ]
 Bucket: TypeAlias = Annotated[str, typer.Option("--bucket", "-b", envvar="HEADRACE_BUCKET", help="The bucket.")]
-DEFAULT_DATA_DIR = Path("data")
 
 ANSWER_SECONDS = 60.0  # ack=stored waits 10 s and a query at most 30 s: longer than any answer takes
 
@@ -90,6 +90,20 @@ class Place:
             ) from None
         except (OSError, UnicodeDecodeError) as exc:
             raise Failure(f"{file} cannot be read ({exc}). Give --key or set HEADRACE_KEY.", ExitCode.REFUSED) from exc
+
+
+def place_of(url: str | None, key: str | None, data_dir: Path | None) -> Place:
+    """What the options say, with the data directory that a server started here would use."""
+    return Place(url, key, data_dir or default_data_dir())
+
+
+def default_data_dir() -> Path:
+    """`data`, unless a .env says otherwise (the environment was read as an option)."""
+    if not Path(".env").exists():  # settings take 0.3 s to import
+        return Path("data")
+    from headrace.config import load
+
+    return load().data_dir
 
 
 def is_loopback(url: str) -> bool:

@@ -8,15 +8,19 @@ from headrace.errors import HeadraceError
 
 
 class ExitCode(IntEnum):
-    """What a script can tell from `$?`. 2 is a wrong use of the command line, 130 an interruption by Ctrl-C."""
+    """What a script can tell from `$?`."""
 
     DONE = 0
     INCOMPLETE = 1
     """Done, but not all of it: items were rejected, a check failed."""
+    USAGE = 2
+    """The command line makes no sense."""
     UNREACHABLE = 3
     """No server answered, or not for longer than `--timeout`."""
     REFUSED = 4
     """The server understood and said no: key, permission, bucket, filter."""
+    INTERRUPTED = 130
+    """Ctrl-C."""
 
 
 class Failure(HeadraceError):

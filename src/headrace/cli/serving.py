@@ -23,7 +23,6 @@ from headrace import __version__, wiring
 from headrace.adapters.structlog import logs
 from headrace.config import Settings
 from headrace.errors import Unusable
-from headrace.web.app import WebOptions, create_app
 
 _log = structlog.get_logger("headrace.cli.serving")
 
@@ -78,13 +77,7 @@ def _listen(settings: Settings) -> socket.socket:
 async def _serve(settings: Settings, listening: socket.socket) -> bool:
     """Serve until told to stop; whether to start again."""
     async with wiring.running(settings) as headrace:
-        options = WebOptions(
-            version=__version__,
-            metrics_open=settings.metrics_open,
-            access_log=settings.access_log,
-            bodies_max_bytes=settings.bodies_max_bytes,
-        )
-        server = _Server(_uvicorn_config(create_app(headrace.services, options)))
+        server = _Server(_uvicorn_config(headrace.app))
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)

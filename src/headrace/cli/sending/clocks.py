@@ -17,12 +17,14 @@ from headrace.kit.times import EARLIEST, LATEST
 
 _MONTH = r"(?P<M>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _DAY_NAME = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
-_CLOCK = r"(?P<T>\d\d:\d\d:\d\d)(?:[.,](?P<F>\d{1,9}))?"
+_FRACTION = r"(?:[.,](?P<F>\d{1,9}))?"
+_CLOCK = rf"(?P<T>\d\d:\d\d:\d\d){_FRACTION}"
+_EPOCH = r"(?P<E>\d{10}(?:\.\d{1,9})?|\d{13}|\d{16}|\d{19})"
 _ZONE = r"(?:\s?(?P<Z>Z\b|UTC\b|GMT\b|[+-]\d\d:?\d\d\b)|(?P<Zh>[+-]\d\d\b))?"
 _END = r"[\])]?(?=[\s|,:;\]#-]|$)[\s|,:;-]*"
 _ISO = rf"(?P<Y>\d{{4}})[-/.](?P<M>\d\d)[-/.](?P<D>\d\d)[T _]\s?{_CLOCK}{_ZONE}"
 _WORD_LEVEL = r"[\[(<]?(?P<L>[A-Za-z]{3,11})[\])>]?[\s:,|-]+"
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _RUBY_OR_KLOG = {"D": "debug", "I": "info", "W": "warning", "E": "error", "F": "critical", "A": "info", "V": "trace"}
 _REDIS = {".": "debug", "-": "info", "*": "info", "#": "warning"}
 _SLACK = timedelta(days=1)  # a clock ahead of ours, or a zone: still this year's line
@@ -63,7 +65,7 @@ _SHAPES = (
     # 2026-11-20 12:00:00,123 - ISO in all its spellings: dpkg, Python, RFC 5424, journald, nginx errors, Go, PostgreSQL
     _shape(rf"[\[(]?(?:{_DAY_NAME} )?{_ISO}{_END}"),
     # 20261120T120000Z, 20261120 12:00:00
-    _shape(rf"[\[(]?(?P<Y>\d{{4}})(?P<M>[01]\d)(?P<D>[0-3]\d)[T ](?P<T>\d\d:?\d\d:?\d\d)(?:[.,](?P<F>\d{{1,9}}))?{_ZONE}{_END}"),
+    _shape(rf"[\[(]?(?P<Y>\d{{4}})(?P<M>[01]\d)(?P<D>[0-3]\d)[T ](?P<T>\d\d:?\d\d:?\d\d){_FRACTION}{_ZONE}{_END}"),
     # Nov 20 12:00:00 host prog[1]: syslog (RFC 3164) and journald; some add a fraction or a year
     _shape(rf"{_MONTH} {{1,2}}(?P<D>\d{{1,2}}) (?:(?P<Y>\d{{4}}) )?{_CLOCK}{_END}"),
     # [Fri Nov 20 12:00:00.123456 2026] - Apache errors, dmesg -T, asctime
@@ -81,13 +83,15 @@ _SHAPES = (
     # 123:M 20 Nov 2026 12:00:00.123 * Ready - Redis
     _shape(rf"\d+:[A-Z] (?P<D>\d\d) {_MONTH} (?P<Y>\d{{4}}) {_CLOCK} (?P<L>[.*#-]) ", _REDIS),
     # 1763640000.123 - squid and others: seconds, milliseconds, microseconds or nanoseconds since 1970
-    _shape(rf"[\[(]?(?P<E>\d{{10}}(?:\.\d{{1,9}})?|\d{{13}}|\d{{16}}|\d{{19}}){_END}"),
+    _shape(rf"[\[(]?{_EPOCH}{_END}"),
     # ERROR 2026-11-20 12:00:00,123 module: Django and others with the level in front
     _shape(rf"{_WORD_LEVEL}{_ISO}{_END}"),
     # type=SYSCALL msg=audit(1763640000.123:456): Linux audit
     _shape(r"type=\S+ msg=audit\((?P<E>\d{10}\.\d{3}):\d+\)", keeps_line=True),
     # ts=2026-11-20T12:00:00Z level=info msg="…" - logfmt
-    _shape(rf"(?:^|\s)(?:ts|time|timestamp|t|at)=\"?(?:{_ISO}|(?P<E>\d{{10}}(?:\.\d{{1,9}})?|\d{{13}}|\d{{16}}|\d{{19}})(?=[\s\"]|$))", keeps_line=True, searches=True),
+    _shape(
+        rf"(?:^|\s)(?:ts|time|timestamp|t|at)=\"?(?:{_ISO}|{_EPOCH}(?=[\s\"]|$))", keeps_line=True, searches=True
+    ),
 )
 
 
@@ -139,21 +143,20 @@ class Clocks:
         fraction = match["F"] if "F" in has else None
         return f"{second}.{fraction[:6]}Z" if fraction else second + "Z"
 
-    def _remember(self, key: tuple[str | None, ...], found: dict[str, str | None]) -> str:
+    def _remember(self, key: tuple[str | None, ...], found: dict[str, str]) -> str:
         if len(self._seconds) > 10_000:  # lines come within minutes of each other; this is hours
             self._seconds.clear()
         text = self._utc(found.get("Y"), found["M"], found["D"], found["T"], found.get("Z") or found.get("Zh"))
         self._seconds[key] = text
         return text
 
-    def _utc(self, year: str | None, month: str | None, day: str | None, clock: str | None, zone: str | None) -> str:
-        assert month and day and clock
+    def _utc(self, year: str | None, month: str, day: str, clock: str, zone: str | None) -> str:
         digits = clock.replace(":", "")
         second = min(int(digits[4:6]), 59)  # a leap second
         number = int(month) if month.isdigit() else _MONTHS.index(month) + 1
 
         def aware(in_year: int) -> datetime:
-            naive = datetime(in_year, number, int(day), int(digits[:2]), int(digits[2:4]), second)
+            naive = datetime(in_year, number, int(day), int(digits[:2]), int(digits[2:4]), second)  # noqa: DTZ001 - next line
             return naive.replace(tzinfo=_offset(zone)) if zone else self._localized(naive)
 
         moment = (aware(int(year)) if year else self._in_last_year(aware)).astimezone(UTC)

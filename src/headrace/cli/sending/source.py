@@ -6,7 +6,7 @@ import gzip
 import os
 import select
 import stat
-from io import RawIOBase
+from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
@@ -23,7 +23,7 @@ class _Readable(Protocol):
 class Source:
     """Bytes with a name, read once from front to end. Every method raises Failure when the medium does not go on."""
 
-    def __init__(self, name: str, raw: RawIOBase) -> None:
+    def __init__(self, name: str, raw: FileIO) -> None:
         self.name = name
         self._raw = raw
         self._status = os.fstat(raw.fileno())
@@ -50,6 +50,11 @@ class Source:
     def version(self) -> str:
         """Changes whenever the file is written to."""
         return str(self._status.st_mtime_ns) if self.is_file else ""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._raw.closed
 
     def position(self) -> int:
         """Bytes read so far, as they are on disk."""
@@ -90,21 +95,21 @@ class Source:
             return self._raw
         magic = os.pread(self._raw.fileno(), 4, self._raw.tell())
         if magic.startswith(_GZIP):
-            return gzip.GzipFile(fileobj=self._raw)  # type: ignore[arg-type]  # it only reads
+            return gzip.GzipFile(fileobj=self._raw)
         if magic.startswith(_ZSTD):
             import zstandard
 
-            return zstandard.ZstdDecompressor().stream_reader(self._raw, read_across_frames=True)  # type: ignore[arg-type]  # it only reads
+            return zstandard.ZstdDecompressor().stream_reader(self._raw, read_across_frames=True)
         return self._raw
 
 
 def open_source(path: Path) -> Source:
     """Open a file, or the standard input for `-`. Raises Failure when it cannot be read."""
     if str(path) == "-":
-        return Source("standard input", open(0, "rb", buffering=0, closefd=False))  # noqa: SIM115 - closed by the caller
+        return Source("standard input", open(0, "rb", buffering=0, closefd=False))
     try:
         if path.is_dir():
             raise Failure(f"{path} is a directory: name the files in it.")
-        return Source(str(path), open(path, "rb", buffering=0))  # noqa: SIM115 - closed by the caller
+        return Source(str(path), path.open("rb", buffering=0))
     except OSError as exc:
         raise Failure(f"{path} cannot be opened: {exc.strerror}.") from exc
