@@ -7,17 +7,19 @@ from contextlib import contextmanager
 
 import apsw
 
+Ends = str | tuple[str, ...] | None
+
 
 class FaultyVfs(apsw.VFS):
-    """Each setting names the end of the file names that it strikes ("" strikes all), None strikes none."""
+    """Each setting names the ends of the file names that it strikes ("" strikes all), None strikes none."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, "")
-        self.full: str | None = None
+        self.full: Ends = None
         """Writes fail as on a full disk."""
-        self.write_error: str | None = None
+        self.write_error: Ends = None
         """Writes fail with EIO."""
-        self.sync_error: str | None = None
+        self.sync_error: Ends = None
         """fsyncs fail, and what they were to bring to disk may be lost."""
         self.writes_left: int | None = None
         """So many writes work before `full` or `write_error` strike."""
@@ -27,8 +29,8 @@ class FaultyVfs(apsw.VFS):
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> _FaultyFile:  # noqa: N802
         return _FaultyFile(self, name, flags)
 
-    def strike(self, what: str, ending: str | None, file: str) -> bool:
-        if ending is None or not file.endswith(ending):
+    def strike(self, what: str, ends: Ends, file: str) -> bool:
+        if ends is None or not file.endswith(ends):
             return False
         if what == "write" and self.writes_left:
             self.writes_left -= 1

@@ -6,6 +6,7 @@ what it holds is still read and deleted, but it takes no block, and is neither c
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -107,6 +108,10 @@ class QueueFile:
 
     def bytes_on_disk(self) -> int:
         return _size(self.path) + _size(_wal_of(self.path))
+
+    def room(self) -> int:
+        """Bytes that the WAL can take up on this disk, those that it has included."""
+        return shutil.disk_usage(self.path.parent).free + _size(_wal_of(self.path))
 
     def drain_only(self) -> None:
         """Never fsync or checkpoint this file again."""

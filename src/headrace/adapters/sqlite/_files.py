@@ -53,6 +53,7 @@ class QueueFiles:
         self._next_seq = 1
         self._retry_at = 0.0
         self._checkpoint_at = 0.0
+        self._wal_limit = _WAL_BYTES
 
     def open(self) -> list[Kept]:
         """Open what is there, and return its blocks in order. Raises Unusable, NewerFormat or Unavailable."""
@@ -79,7 +80,7 @@ class QueueFiles:
         file.live += len(blocks)
         file.last_seq = blocks[-1][0]
         self._next_seq = file.last_seq + 1
-        if file.wal_bytes() > _WAL_BYTES:
+        if file.wal_bytes() > self._wal_limit:
             self._checkpoint(file)
 
     def read(self, seq: int) -> bytes | None:
@@ -106,7 +107,7 @@ class QueueFiles:
     def has_work(self) -> bool:
         """Whether `tidy` would do something."""
         current = self._current
-        return (current is not None and (bool(current.acked) or current.wal_bytes() > _WAL_BYTES // 4)) or any(
+        return (current is not None and (bool(current.acked) or current.wal_bytes() > self._wal_limit // 4)) or any(
             file.acked for file in self._draining
         )
 
@@ -120,7 +121,7 @@ class QueueFiles:
             return
         if not current.live and current.bytes_on_disk() > _SHRINK_BYTES:
             self._replace(current)
-        elif current.wal_bytes() > _WAL_BYTES // 4:
+        elif current.wal_bytes() > self._wal_limit // 4:
             self._checkpoint(current)
 
     def backup(self, target: Path) -> Iterator[None]:
@@ -170,7 +171,7 @@ class QueueFiles:
         elif file.draining:
             self._draining.append(file)
         else:
-            self._current = file
+            self._take_up(file)
         return kept
 
     def _open(self, path: Path) -> QueueFile:
@@ -194,8 +195,17 @@ class QueueFiles:
             raise
         file.first_seq = file.last_seq = self._next_seq
         self._retry_at = 0.0
-        self._current = file
+        self._take_up(file)
         return file
+
+    def _take_up(self, file: QueueFile) -> None:
+        self._current = file
+        self._checkpoint_at = 0.0
+        self._limit_wal(file)
+
+    def _limit_wal(self, file: QueueFile) -> None:
+        # A WAL that fills the disk could not even be brought into the file any more.
+        self._wal_limit = min(_WAL_BYTES, file.room() // 4)
 
     def _commit_to(
         self, file: QueueFile, blocks: Sequence[tuple[int, Block]], deleted: Sequence[tuple[int, int]]
@@ -258,6 +268,7 @@ class QueueFiles:
             return
         try:
             file.checkpoint()
+            self._limit_wal(file)
         except apsw.FullError:
             self._checkpoint_at = time.monotonic() + _RETRY_SECONDS
         except apsw.Error as exc:
