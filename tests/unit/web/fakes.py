@@ -94,9 +94,16 @@ class TailItem:
 class Tail:
     items: list[TailItem] = field(default_factory=list)
     after: list[int | None] = field(default_factory=list)
+    error: BaseException | None = None
 
-    async def follow(self, bucket: Bucket, wanted: object, after: int | None) -> AsyncIterator[TailItem]:
+    def follow(self, bucket: Bucket, wanted: object, after: int | None) -> AsyncIterator[TailItem]:
+        if self.error:
+            raise self.error
         self.after.append(after)
+        return self._stream()
+
+    async def _stream(self) -> AsyncIterator[TailItem]:
+        yield TailItem(40, None)
         for item in self.items:
             yield item
 

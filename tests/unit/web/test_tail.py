@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from headrace.errors import Overloaded
+
 from tests.unit.web.fakes import TailItem, World, assert_problem, body_of, event, raw, scope_of
 
 TAIL = "/v1/buckets/default/tail"
@@ -19,9 +21,13 @@ async def frames(world: World, *headers: tuple[bytes, bytes]) -> list[str]:
 
 
 async def test_it_begins_with_a_time_to_reconnect_so_that_the_client_knows_it_is_open() -> None:
-    first = (await frames(World()))[0]
-    assert first.startswith(": ")
-    assert first.endswith("retry: 1000")
+    assert await frames(World()) == [": alive\nretry: 1000\nid: 40"]
+
+
+async def test_too_many_tails_are_answered_before_a_stream_begins() -> None:
+    world = World()
+    world.tail.error = Overloaded("too many tails", retry_after=5)
+    assert_problem(await world.ask("GET", TAIL), 503, "overloaded")
 
 
 async def test_each_event_comes_with_its_position() -> None:
@@ -35,7 +41,7 @@ async def test_each_event_comes_with_its_position() -> None:
 async def test_a_heartbeat_is_a_comment_that_moves_the_position_on() -> None:
     world = World()
     world.tail.items = [TailItem(50, None)]
-    assert (await frames(world))[1] == ": heartbeat\nid: 50"
+    assert (await frames(world))[1] == ": alive\nid: 50"
 
 
 async def test_a_carriage_return_between_tokens_of_attributes_does_not_cut_the_event() -> None:

@@ -79,9 +79,11 @@ def _ecs_names(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     event["log.logger"] = event.pop("logger", "")
     event["log.level"] = event.pop("level", "info")
     event["service.name"] = "headrace"
+    event.pop("color_message", None)  # uvicorn's own
     return event
 
 
 def _plain_names(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     event.pop("http.request.id", None)
+    event.pop("color_message", None)
     return event

@@ -8,11 +8,10 @@ from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
 from headrace.errors import ItemError, Malformed
-from headrace.kit.times import format_time
-from headrace.model.bucket import Bucket
 from headrace.model.query import EventFilter
 from headrace.query.filters import is_filter_param, parse_filter
 from headrace.query.render import event_json, time_text
+from headrace.query.tail import TailStream
 from headrace.services import Services
 from headrace.web.answers import JsonBytes, attachment, begun, encode
 from headrace.web.deps import Has, Readable, readable, services_of
@@ -126,7 +125,9 @@ async def tail(request: Request, bucket: Readable, services: Has) -> Response:
 
     `data:` is the event, `id:` its position. A comment every 15 seconds keeps proxies from closing the stream.
     """
-    stream = _as_sse(services, bucket, _filter(request, services), _position(request))
+    followed = services.tail.follow(bucket, _filter(request, services), _position(request))
+    # The first piece is at hand before the answer begins: what is stored from then on is in the stream.
+    stream = await begun(_as_sse(followed, bucket.name))
     return StreamingResponse(stream, media_type="text/event-stream", headers=_STREAM_HEADERS)
 
 
@@ -169,13 +170,17 @@ def _position(request: Request) -> int | None:
     return int(text)
 
 
-async def _as_sse(services: Services, bucket: Bucket, wanted: EventFilter, after: int | None) -> AsyncIterator[bytes]:
-    yield b": %s\nretry: %d\n\n" % (format_time(services.clock.now()).encode(), _RECONNECT_MS)
-    async for item in services.tail.follow(bucket, wanted, after):
-        if item.event is None:
-            # The position moves on even where nothing matches, and a reconnect then does not look at it all again.
-            yield b": heartbeat\nid: %d\n\n" % item.position
-        else:
-            # Attributes are verbatim, and white space in JSON may be a carriage return, which ends a line in SSE.
-            data = event_json(item.event, bucket.name).replace(b"\r", b" ")
-            yield b"id: %d\ndata: %s\n\n" % (item.position, data)
+async def _as_sse(followed: TailStream, bucket: str) -> AsyncIterator[bytes]:
+    retry = b"retry: %d\n" % _RECONNECT_MS  # told once, with the first sign of life
+    try:
+        async for item in followed:
+            if item.event is None:
+                # The position moves on even where nothing matches, and a reconnect then does not look at it all again.
+                yield b": alive\n%sid: %d\n\n" % (retry, item.position)
+                retry = b""
+            else:
+                # Attributes are verbatim, and white space in JSON may be a carriage return, which ends a line in SSE.
+                data = event_json(item.event, bucket).replace(b"\r", b" ")
+                yield b"id: %d\ndata: %s\n\n" % (item.position, data)
+    finally:
+        await followed.aclose()
