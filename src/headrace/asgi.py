@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack
 from typing import Any
 
-from headrace import __version__, wiring
+from headrace import wiring
 from headrace.config import load
-from headrace.web.app import WebOptions, create_app
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -30,14 +29,13 @@ class LifespanApp:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        settings = load()
         async with AsyncExitStack() as stack:
             try:
-                headrace = await stack.enter_async_context(wiring.running(settings))
+                headrace = await stack.enter_async_context(wiring.running(load()))
             except Exception as exc:
                 await send({"type": "lifespan.startup.failed", "message": str(exc)})
                 return
-            self._app = create_app(headrace.services, WebOptions.from_settings(settings, __version__))
+            self._app = headrace.app
             await send({"type": "lifespan.startup.complete"})
             await receive()
             headrace.services.health.drain()

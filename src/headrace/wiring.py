@@ -20,6 +20,7 @@ from headrace.adapters.sql.accounts import SqlAccounts
 from headrace.adapters.sql.audit import SqlAuditOutbox
 from headrace.adapters.sql.buckets import SqlBuckets
 from headrace.adapters.sql.database import ControlDatabase
+from headrace.adapters.sql.engine import file_url
 from headrace.adapters.sqlite.dead_letters import SqliteDeadLetters
 from headrace.adapters.sqlite.queue import SqliteQueue
 from headrace.adapters.system.clock import SystemClock
@@ -45,6 +46,7 @@ from headrace.query.reader import Reader
 from headrace.query.tail import Tail
 from headrace.retention.retention import Retention
 from headrace.services import Services
+from headrace.web.app import ASGIApp, WebOptions, create_app
 from headrace.workers.loop import Pace, run
 
 _AUDIT_PACE = Pace(idle=0.5)
@@ -69,8 +71,9 @@ class Adapters:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A started Headrace: what its doors call, and what they need to end in good order."""
+    """A started Headrace: its web application, and what is needed to end it in good order."""
 
+    app: ASGIApp
     services: Services
     key_file: Path
     restart: asyncio.Event
@@ -117,8 +120,17 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Adapters:
     )
 
 
+def _web_options(settings: Settings) -> WebOptions:
+    return WebOptions(
+        version=__version__,
+        metrics_open=settings.metrics_open,
+        access_log=settings.access_log,
+        bodies_max_bytes=settings.bodies_max_bytes,
+    )
+
+
 def _sqlite_url(data: Path) -> str:
-    return f"sqlite:///{data.absolute() / 'control.db'}"
+    return file_url(data / "control.db")
 
 
 def _duckdb_options(settings: Settings) -> DuckDBOptions:
@@ -140,7 +152,7 @@ async def _built(settings: Settings, ports: Adapters) -> AsyncIterator[Running]:
     catalog = BucketCatalog(ports.buckets, ports.events, clock)
     await catalog.ensure_system_buckets()
     key_file = SystemKeyFile(settings.data_dir / "admin.key")
-    await ensure_admin_key(ports.accounts, ports.audit, key_file, clock)
+    await ensure_admin_key(ports.accounts, key_file, clock)
     batcher = Batcher(queue, clock, metrics, max_bytes=settings.intake_max_bytes)
     waiter = StoredWaiter(ports.events, ports.bus)
     services = _services(settings, ports, queue, catalog, Intake(batcher, waiter, clock, metrics), restart)
@@ -151,7 +163,8 @@ async def _built(settings: Settings, ports: Adapters) -> AsyncIterator[Running]:
         try:
             for bucket in await ports.buckets.list():
                 await services.reader.warm(bucket)
-            yield Running(services, settings.data_dir / "admin.key", restart)
+            app = create_app(services, _web_options(settings))
+            yield Running(app, services, settings.data_dir / "admin.key", restart)
         finally:
             await batcher.close()
             stopping.set()

@@ -31,7 +31,8 @@ class AuditForwarder:
         if not records or bucket is None:
             return 0
         for record in records:
-            await self._batcher.submit(encode_frame(_frame(bucket.id, record)), 1)
+            frame = _frame(bucket.id, record)
+            await self._batcher.submit(encode_frame(frame), 1, len(frame.lines))
         await self._outbox.forwarded([record.id for record in records])
         return len(records)
 

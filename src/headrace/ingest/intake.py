@@ -13,7 +13,7 @@ from headrace.ingest.framing import Accepted, Door, array_slices, frame_of, line
 from headrace.ingest.stored import StoredWaiter
 from headrace.ingest.wire import WireEvent
 from headrace.kit.ids import format_id
-from headrace.model.metric import BYTES_ACCEPTED, EVENTS_ACCEPTED, EVENTS_REJECTED
+from headrace.model.metric import EVENTS_REJECTED
 from headrace.ports.clock import Clock
 from headrace.ports.metrics import Metrics
 
@@ -43,9 +43,7 @@ class Intake:
         lines = body.replace(b"\n", b" ") if b"\n" in body else body
         own_id = event.id is not None or event.dedup_key is not None
         frame = frame_of(door, now, (event,), lines, (0,), own_ids=own_id)
-        block = await self._batcher.submit(encode_frame(frame), 1, urgent=door.wait_stored)
-        self._metrics.add(EVENTS_ACCEPTED)
-        self._metrics.add(BYTES_ACCEPTED, len(body))
+        block = await self._batcher.submit(encode_frame(frame), 1, len(body), urgent=door.wait_stored)
         accepted = Accepted([format_id(frame.id_of(0))], 1)
         if door.wait_stored:
             accepted.stored = await self._waiter.wait((block,))
@@ -56,7 +54,7 @@ class Intake:
         body = body.removeprefix(_BOM)
         if body.count(b"\n") >= MAX_ITEMS and sum(1 for line in body.split(b"\n") if line.strip()) > MAX_ITEMS:
             raise TooLarge(f"more than {MAX_ITEMS} lines; send them in several requests")
-        return await self._take(door, len(body), line_slices(body))
+        return await self._take(door, line_slices(body))
 
     async def array(self, door: Door, body: bytes) -> Accepted:
         """A JSON array of objects: each is taken or refused for itself."""
@@ -69,9 +67,9 @@ class Intake:
             raise Malformed(wire.undecodable(exc, body).detail) from exc
         if len(items) > MAX_ITEMS:
             raise TooLarge(f"more than {MAX_ITEMS} items; send them in several requests")
-        return await self._take(door, len(body), array_slices([bytes(item) for item in items]))
+        return await self._take(door, array_slices([bytes(item) for item in items]))
 
-    async def _take(self, door: Door, size: int, slices: Iterator[bytes]) -> Accepted:
+    async def _take(self, door: Door, slices: Iterator[bytes]) -> Accepted:
         now = self._clock.now()
         span = span_of(door.bucket, now)
         accepted = Accepted()
@@ -83,7 +81,11 @@ class Intake:
                 index += seen
                 if frame is not None:
                     taken += frame.count
-                    commits.append(self._batcher.submit(encode_frame(frame), frame.count, urgent=door.wait_stored))
+                    commits.append(
+                        self._batcher.submit(
+                            encode_frame(frame), frame.count, len(frame.lines), urgent=door.wait_stored
+                        )
+                    )
                 await asyncio.sleep(0)
         finally:
             results = await asyncio.gather(*commits, return_exceptions=True)
@@ -91,18 +93,13 @@ class Intake:
             if isinstance(result, BaseException):
                 raise result
         accepted.count = taken
-        self._count(taken, accepted.rejected, size)
+        if accepted.rejected:
+            self._metrics.add(EVENTS_REJECTED, accepted.rejected)
         if not taken:
             raise _nothing_taken(accepted)
         if door.wait_stored:
             accepted.stored = await self._waiter.wait([r for r in results if isinstance(r, int)])
         return accepted
-
-    def _count(self, taken: int, rejected: int, size: int) -> None:
-        self._metrics.add(EVENTS_ACCEPTED, taken)
-        self._metrics.add(BYTES_ACCEPTED, size)
-        if rejected:
-            self._metrics.add(EVENTS_REJECTED, rejected)
 
 
 def _nothing_taken(accepted: Accepted) -> Invalid:

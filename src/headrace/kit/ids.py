@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import random
 import re
 from uuid import UUID
 
 _MASK_64 = (1 << 64) - 1
+_VERSION_7 = 7 << 76 | 2 << 62
+_RAND_B = (1 << 62) - 1 & ~(1 << 47)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
 
@@ -24,15 +26,14 @@ def parse_id(text: str) -> int:
     return int(text.replace("-", ""), 16)
 
 
-def uuid7(now_us: int, room: int = 1) -> int:
-    """A UUIDv7 for this time, with room for `room` consecutive ids after it (RFC 9562, 6.2: monotonic random).
+def uuid7(now_us: int) -> int:
+    """A UUIDv7 for this time, with room for 2^47 consecutive ids after it (RFC 9562, 6.2: monotonic random).
 
-    The lowest 47 bits begin below 2^47, so that adding up to 2^47 never carries into the bits above.
+    Bit 47 is left 0, so that counting up never carries into the bits above. The bits come from the Mersenne Twister,
+    seeded by the system in each process: ids have to be unique, they need not be secret (0.1 µs; os.urandom takes 1).
     """
-    random = int.from_bytes(os.urandom(10))
-    rand_a, rand_b = random >> 68, random & ((1 << 62) - 1) & ~(1 << 47)
-    assert room <= 1 << 47
-    return (now_us // 1000) << 80 | 7 << 76 | rand_a << 64 | 2 << 62 | rand_b
+    bits = random.getrandbits(74)
+    return now_us // 1000 << 80 | _VERSION_7 | bits >> 62 << 64 | bits & _RAND_B
 
 
 def uuid5(namespace: UUID, name: bytes) -> int:

@@ -21,9 +21,9 @@ def batcher(queue: HeldQueue, max_bytes: int = 1 << 20) -> Batcher:
 async def test_frames_that_come_during_a_commit_go_into_the_next_block_together() -> None:
     queue = HeldQueue(held=True)
     under_test = batcher(queue)
-    first = under_test.submit(frame(), 1)
+    first = under_test.submit(frame(), 1, 10)
     await asyncio.sleep(0.01)
-    later = [under_test.submit(frame(), 1) for _ in range(5)]
+    later = [under_test.submit(frame(), 1, 10) for _ in range(5)]
     queue.go()
     await asyncio.gather(first, *later)
     assert [block.events for block in queue.blocks] == [1, 5]
@@ -31,7 +31,7 @@ async def test_frames_that_come_during_a_commit_go_into_the_next_block_together(
 
 async def test_nothing_is_acknowledged_before_the_commit() -> None:
     queue = HeldQueue(held=True)
-    done = batcher(queue).submit(frame(), 1)
+    done = batcher(queue).submit(frame(), 1, 10)
     await asyncio.sleep(0.01)
     assert not done.done()
     queue.go()
@@ -43,17 +43,17 @@ async def test_a_failed_commit_fails_all_who_were_in_it_and_nobody_after(error: 
     queue = HeldQueue()
     queue.fail = error
     under_test = batcher(queue)
-    results = await asyncio.gather(*(under_test.submit(frame(), 1) for _ in range(3)), return_exceptions=True)
+    results = await asyncio.gather(*(under_test.submit(frame(), 1, 10) for _ in range(3)), return_exceptions=True)
     assert results == [error] * 3
-    assert await under_test.submit(frame(), 1) == queue.blocks[0].id
+    assert await under_test.submit(frame(), 1, 10) == queue.blocks[0].id
 
 
 async def test_frames_over_the_bound_are_refused_and_those_within_it_kept() -> None:
     queue = HeldQueue(held=True)
     under_test = batcher(queue, max_bytes=3 * len(frame()))
-    taken = [under_test.submit(frame(), 1) for _ in range(3)]
+    taken = [under_test.submit(frame(), 1, 10) for _ in range(3)]
     with pytest.raises(Overloaded):
-        under_test.submit(frame(), 1)
+        under_test.submit(frame(), 1, 10)
     queue.go()
     await asyncio.gather(*taken)
     assert sum(block.events for block in queue.blocks) == 3
@@ -62,7 +62,7 @@ async def test_frames_over_the_bound_are_refused_and_those_within_it_kept() -> N
 async def test_a_client_that_hangs_up_does_not_disturb_its_neighbours() -> None:
     queue = HeldQueue(held=True)
     under_test = batcher(queue)
-    gone, stays = under_test.submit(frame(), 1), under_test.submit(frame(), 1)
+    gone, stays = under_test.submit(frame(), 1, 10), under_test.submit(frame(), 1, 10)
     gone.cancel()
     queue.go()
     assert await stays == queue.blocks[0].id
@@ -71,11 +71,11 @@ async def test_a_client_that_hangs_up_does_not_disturb_its_neighbours() -> None:
 async def test_closing_finishes_what_was_taken_and_refuses_what_comes() -> None:
     queue = HeldQueue(held=True)
     under_test = batcher(queue)
-    taken = under_test.submit(frame(), 1)
+    taken = under_test.submit(frame(), 1, 10)
     closing = asyncio.create_task(under_test.close())
     await asyncio.sleep(0.01)
     with pytest.raises(Unavailable):
-        under_test.submit(frame(), 1)
+        under_test.submit(frame(), 1, 10)
     queue.go()
     await closing
     assert taken.result() == queue.blocks[0].id
@@ -85,5 +85,5 @@ async def test_a_block_holds_its_frames_unchanged_and_in_order() -> None:
     queue = HeldQueue()
     under_test = batcher(queue)
     texts = [f'{{"message":"m{n}"}}' for n in range(20)]
-    await asyncio.gather(*(under_test.submit(frame(text), 1) for text in texts))
+    await asyncio.gather(*(under_test.submit(frame(text), 1, 10) for text in texts))
     assert [one.lines.decode() for one in decode_block(queue.blocks[0].payload)] == texts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import count
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -11,12 +12,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 _KEY = "headrace.request_id"
+_PROCESS = os.urandom(8).hex()  # once: a number for each request takes 0.2 µs, a random one 1.5
+_counter = count(1)
 _SANE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}\Z")  # nothing that could break a log line or a header
 
 
 def request_id_of(given: bytes) -> str:
     """The `X-Request-Id` that was given, if it is sane, else a new one."""
-    return given.decode() if _SANE.match(given) else os.urandom(16).hex()
+    if given and _SANE.match(given):
+        return given.decode()
+    return f"{_PROCESS}{next(_counter):016x}"
 
 
 def request_id_in(scope: MutableMapping[str, Any]) -> str:
