@@ -36,6 +36,7 @@ from headrace.ingest.drain import Drain
 from headrace.ingest.frame import pack_letter, show_letter
 from headrace.ingest.intake import Intake
 from headrace.ingest.stored import StoredWaiter
+from headrace.kit.times import SECOND
 from headrace.operations.backup import Backup
 from headrace.operations.dead_letters import DeadLetterDesk, Envelope
 from headrace.operations.health import About, Health
@@ -46,7 +47,8 @@ from headrace.query.reader import Reader
 from headrace.query.tail import Tail
 from headrace.retention.retention import Retention
 from headrace.services import Services
-from headrace.web.app import ASGIApp, WebOptions, create_app
+from headrace.web.app import WebOptions, create_app
+from headrace.web.fast_lane import App
 from headrace.workers.loop import Pace, run
 
 _AUDIT_PACE = Pace(idle=0.5)
@@ -73,7 +75,7 @@ class Adapters:
 class Running:
     """A started Headrace: its web application, and what is needed to end it in good order."""
 
-    app: ASGIApp
+    app: App
     services: Services
     key_file: Path
     restart: asyncio.Event
@@ -176,7 +178,10 @@ def _steps(
 ) -> list[tuple[str, Callable[[], Awaitable[int]], Pace]]:
     drain = Drain(queue, ports.events, ports.dead_letters, ports.recent, ports.bus, ports.clock, ports.metrics)
     forwarder = AuditForwarder(ports.audit, ports.buckets, batcher)
-    retention = Retention(ports.buckets, ports.events, ports.recent, queue, ports.metrics, ports.clock)
+    dedup_window = settings.dedup_window * SECOND
+    retention = Retention(
+        ports.buckets, ports.events, ports.recent, queue, ports.metrics, ports.clock, dedup_window
+    )
     steps: list[tuple[str, Callable[[], Awaitable[int]], Pace]] = [
         ("audit", forwarder.step, _AUDIT_PACE),
         ("retention", retention.step, Pace(idle=settings.retention_interval)),
