@@ -166,7 +166,7 @@ def test_nothing_is_kept_without_capacity(make: Callable[[int], Recent]) -> None
     assert recent.latest(BUCKET_ID, 1) is None
 
 
-@pytest.mark.parametrize("order", ["rising", "falling", "shuffled", "nearly", "one time", "few times"])
+@pytest.mark.parametrize("order", ["rising", "falling", "shuffled", "nearly", "one time", "few times", "striped"])
 @pytest.mark.parametrize("buckets", [1, 3])
 def test_large_batches_in_any_order_leave_the_newest(make: Callable[[int], Recent], order: str, buckets: int) -> None:
     dice = random.Random(7)
@@ -178,6 +178,7 @@ def test_large_batches_in_any_order_leave_the_newest(make: Callable[[int], Recen
         "nearly": [place + dice.randrange(50) for place in range(count)],
         "one time": [9] * count,
         "few times": [dice.randrange(4) for _ in range(count)],
+        "striped": [place + count * (place % 6 == 0) for place in range(count)],  # a sample of every sixth misleads
     }[order]
     events = [stored_event(seq, time, dice.getrandbits(127)) for seq, time in enumerate(times, start=1)]
     batch, by_bucket = EventBatch(), [events[number::buckets] for number in range(buckets)]
@@ -189,6 +190,21 @@ def test_large_batches_in_any_order_leave_the_newest(make: Callable[[int], Recen
     recent.add(batch, written(events))
     for number in range(buckets):
         assert recent.latest(number, 100) == newest_first(by_bucket[number])[:100]
+
+
+def test_a_large_batch_of_many_buckets_leaves_a_page_of_each_and_no_gap(make: Callable[[int], Recent]) -> None:
+    buckets, each = 10, 1_000
+    batch, recent = EventBatch(), make(1_000)
+    events = [stored_event(seq, seq * 7_919 % 10_007) for seq in range(1, buckets * each + 1)]
+    for number in range(buckets):
+        load(recent, [stored_event(0, 10_000)], number)
+        append(batch, events[number * each : (number + 1) * each], number)
+    recent.add(batch, written(events))
+    for number in range(buckets):
+        there = newest_first([stored_event(0, 10_000), *events[number * each : (number + 1) * each]])
+        assert recent.latest(number, 100) == there[:100]
+        assert recent.latest(number, 1_000) in (None, there[:1_000])
+        assert recent.latest(number, 1_002) in (None, there[:1_002])
 
 
 def test_many_batches_leave_the_newest(make: Callable[[int], Recent]) -> None:
