@@ -116,11 +116,10 @@ def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
         return
     if ("meta",) not in tables:
         raise Unusable("the event store's file holds something else: move it away, or choose another data directory")
-    row = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-    if row is None or row[0] > schema.FORMAT:
-        raise NewerFormat(
-            f"the event store has format {row and row[0]}, and this Headrace reads up to {schema.FORMAT}: use a newer Headrace"
-        )
+    formats = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchall()
+    if not formats or formats[0][0] > schema.FORMAT:
+        found = f"format {formats[0][0]}" if formats else "no known format"
+        raise NewerFormat(f"the event store has {found}; this one reads up to {schema.FORMAT}: use a newer Headrace")
 
 
 def _why_not(path: Path, exc: duckdb.Error) -> Unusable | Unavailable:

@@ -1,9 +1,11 @@
 """Fills the filters of known ids from the table, at start and beside everything else."""
 
+# ruff: noqa: S608 — SQL is put together from fixed texts; every value is a bound parameter
 from __future__ import annotations
 
 from headrace.adapters.duckdb.known_ids import KEY_SQL, RANGE_KEY_SQL, KeyFilter, KnownIds
 from headrace.adapters.duckdb.readers import Session
+
 
 def load_known_ids(session: Session, since: int) -> KnownIds:
     """Ids seen at or after `since` (µs). Takes about 0.5 s a million; what needs them waits."""

@@ -35,8 +35,12 @@ class Session:
             raise QueryTimeout("the query took too long and was stopped: ask for less time, or filter more")
         with reading():
             result = self._cursor.execute(sql, list(params))
-            while page := result.fetchmany(_PAGE):
-                yield page
+            try:
+                while page := result.fetchmany(_PAGE):
+                    yield page
+            except BaseException:
+                result.abort()  # else it would hold its snapshot of the file until the next statement
+                raise
 
     def stop(self) -> None:
         """From any thread: end the statement that runs, and let no other begin."""

@@ -7,8 +7,8 @@ from typing import Any
 from headrace.model.event import Party, StoredEvent
 
 COLUMNS = (
-    "seq, id_hi, id_lo, epoch_us(time), epoch_us(received_at), level, service, action, actor_id, actor_type, actor_name,"
-    " target_id, target_type, target_name, outcome, message, attributes, trace_id, span_id"
+    "seq, id_hi, id_lo, epoch_us(time), epoch_us(received_at), level, service, action, actor_id, actor_type,"
+    " actor_name, target_id, target_type, target_name, outcome, message, attributes, trace_id, span_id"
 )
 
 

@@ -1,5 +1,6 @@
 """The one place that changes the file. Everything here runs in the writing thread, one call at a time."""
 
+# ruff: noqa: S608 — SQL is put together from fixed texts; every value is a bound parameter
 from __future__ import annotations
 
 from array import array
@@ -20,6 +21,8 @@ from headrace.model.event import EventBatch, Written
 _SLICE = 2 * ROW_GROUP  # positions in one deleting transaction
 _MASK = (1 << 64) - 1
 _DERIVED = ", ".join(f"{expression} AS {name}" for name, _, expression in DERIVED_COLUMNS)
+
+_LAST_SEQ = "SELECT greatest((SELECT max(seq) FROM events), (SELECT value FROM meta WHERE key = 'seq_floor'))"
 
 _STORED_IDS = f"""
 SELECT wanted.place FROM wanted SEMI JOIN client_ids AS known
@@ -45,8 +48,7 @@ class Writer:
         """Where the file left off."""
         with writing():
             run = self._database.connection.execute
-            seq = "SELECT greatest((SELECT max(seq) FROM events), (SELECT max(value) FROM meta WHERE key = 'seq_floor'))"
-            self.last_seq = _number(run(seq))
+            self.last_seq = _number(run(_LAST_SEQ))
             self._newest_block = _number(run("SELECT coalesce(max(id_hi), 0) FROM stored_blocks")) >> 16
 
     def write(self, batch: EventBatch, known: Future[KnownIds], now: int) -> Written:
@@ -97,7 +99,7 @@ class Writer:
             where, params = f"{where} AND time < make_timestamp(?::BIGINT)", [bucket_id, before]
         with writing():
             bounds = self._database.connection.execute(f"SELECT min(seq), max(seq) FROM events WHERE {where}", params)
-            low, high = bounds.fetchone() or (None, None)
+            [(low, high)] = bounds.fetchall()
         if low is None:
             return
         for start in range(low, high + 1, _SLICE):
@@ -191,5 +193,5 @@ class Writer:
 
 
 def _number(result: duckdb.DuckDBPyConnection) -> int:
-    row = result.fetchone()
-    return 0 if row is None else int(row[0])
+    rows = result.fetchall()  # an answer not read to its end keeps the connection from anything else
+    return int(rows[0][0])
