@@ -143,6 +143,7 @@ def _time(text: str) -> int:
 
 # --- In the path and in headers -----------------------------------------------------------------------------------
 
+UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 EXAMPLE_ID = "01980a1c-7e4b-7c3a-9d2e-5f6a7b8c9d0e"  # of the example event in web/openapi.py, so that both work
 BUCKET_PATH: dict[str, Any] = {
     "name": "bucket", "in": "path", "required": True, "description": "The bucket's name.", "example": "default",
@@ -162,7 +163,12 @@ LAST_EVENT_ID: dict[str, Any] = {
 MOST_ON_A_PAGE = 1_000
 MOST_OFFSET = 10_000
 
-_TIME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 64}
+_DAY = "(19[7-9][0-9]|2[01][0-9]{2}|22[0-5][0-9])-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+_CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+MOMENT = rf"{_DAY}T{_CLOCK}(\.[0-9]{{1,6}})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])"
+"""An RFC 3339 time, for the documentation (a little narrower than what is taken)."""
+_TIME_SCHEMA = {"type": "string", "pattern": f"^({MOMENT}|[0-9]{{1,12}})$"}
+_TIME_OR_AGE = {"type": "string", "pattern": f"^({MOMENT}|[0-9]{{1,12}}|[0-9]{{1,4}}[smhdw])$"}
 
 LIMIT = Param(
     "limit",
@@ -240,7 +246,7 @@ def _filter(
     name: str, about: str, example: Any, schema: dict[str, Any] | None = None, repeated: bool = True
 ) -> Param[str]:
     """Read by query/filters, all together; here only to be known and documented."""
-    return Param(name, str, "", schema or {"type": "string", "minLength": 1}, about, example, repeated=repeated)
+    return Param(name, str, "", schema or {"type": "string"}, about, example, repeated=repeated)
 
 
 _LEVEL = {"enum": list(LEVELS)}
@@ -260,8 +266,8 @@ ATTRIBUTES = Param(
 )  # fmt: skip
 FILTERS: tuple[Param[Any], ...] = (
     _filter("since", "This time or later: RFC 3339, an epoch number, or an age such as `15m`, `24h`, `7d`.", "24h",
-            _TIME_SCHEMA, repeated=False),
-    _filter("until", "Before this time.", "2026-11-21T00:00:00Z", _TIME_SCHEMA, repeated=False),
+            _TIME_OR_AGE, repeated=False),
+    _filter("until", "Before this time.", "2026-11-21T00:00:00Z", _TIME_OR_AGE, repeated=False),
     _filter("level", "Any of these levels.", ["error", "critical"], _LEVEL),
     _filter("min_level", "This level or a graver one.", "warning", _LEVEL, repeated=False),
     _filter("service", "Any of these services.", ["billing-api"]),

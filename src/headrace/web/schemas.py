@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr
 from pydantic.json_schema import SkipJsonSchema
 
 from headrace.kit.times import format_time
 from headrace.model.bucket import Bucket, BucketStats
+from headrace.web.params import MOMENT, UUID
 
 Absent = SkipJsonSchema[None]
 """May be left out of an answer; never null."""
 
 Level = Literal["trace", "debug", "info", "warning", "error", "critical"]
 Outcome = Literal["success", "failure", "unknown"]
+
+
+def _whole(value: object) -> object:
+    """`20.0` is an integer to JSON Schema; `true` and `"20"` are none."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[StrictInt, BeforeValidator(_whole)]
 BucketName = Annotated[StrictStr, Field(pattern=r"^[a-z0-9_][a-z0-9._-]{0,62}$", examples=["billing"])]
 Description = Annotated[StrictStr, Field(max_length=1_000, examples=["Who was billed for what"])]
-RetentionDays = Annotated[StrictInt, Field(ge=1, le=36_500, examples=[90])]
+RetentionDays = Annotated[Whole, Field(ge=1, le=36_500, examples=[90])]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-20T12:00:00.123000Z"])]
+
+
+Id = Annotated[StrictStr, Field(pattern=UUID, examples=["01980a1c-7e4b-7c3a-9d2e-5f6a7b8c9d0e"])]
 
 
 class Body(BaseModel):
@@ -34,8 +46,8 @@ class NewBucket(Body):
 
 
 class QuotaBody(Body):
-    events_per_second: Annotated[StrictInt, Field(ge=1, le=2**53 - 1)] | None = None
-    bytes_per_day: Annotated[StrictInt, Field(ge=1, le=2**53 - 1)] | None = None
+    events_per_second: Annotated[Whole, Field(ge=1, le=2**53 - 1)] | None = None
+    bytes_per_day: Annotated[Whole, Field(ge=1, le=2**53 - 1)] | None = None
 
 
 class BucketChange(Body):
@@ -152,8 +164,12 @@ class DeadLetterPage(BaseModel):
 class ReplayBody(Body):
     """Give one of the two."""
 
-    ids: Annotated[list[StrictStr], Field(min_length=1, max_length=1_000)] | None = None
-    since: StrictStr | StrictInt | None = Field(None, description="All that were received at this time or later.")
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["ids"]}, {"required": ["since"]}]})
+
+    ids: Annotated[list[Id], Field(min_length=1, max_length=1_000)] = []
+    since: Annotated[str, Field(pattern=f"^{MOMENT}$")] | Annotated[Whole, Field(ge=0, le=2**53)] = Field(
+        "", description="All that were received at this time or later: RFC 3339 or an epoch number."
+    )
 
 
 class Replayed(BaseModel):

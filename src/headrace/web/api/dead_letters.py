@@ -48,8 +48,10 @@ async def page(request: Request, admin: Admin, services: Has) -> DeadLetterPage:
 @routes.post("/v1/dead-letters/replay", summary="Try dead letters again", operation_id="replay_dead_letters")
 async def replay(asked: ReplayBody, admin: Admin, services: Has) -> Replayed:
     """Puts them back into the queue, durably. What still cannot be stored comes back as a new dead letter."""
-    since = None if asked.since is None else _since(str(asked.since))
-    return Replayed(replayed=await services.dead_letters.replay(admin, asked.ids, since))
+    given = asked.model_fields_set
+    ids = asked.ids if "ids" in given else None
+    since = _since(str(asked.since)) if "since" in given else None
+    return Replayed(replayed=await services.dead_letters.replay(admin, ids, since))
 
 
 def _since(text: str) -> int:
