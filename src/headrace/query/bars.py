@@ -35,7 +35,7 @@ def parse_interval(text: str) -> int | None:
 
 def auto_interval(since: int, until: int) -> int:
     """A width of a kind that clocks show, with about 60 to 120 bars in [since, until), fewer under a minute (µs)."""
-    return next((width for width in _WIDTHS if count_bars(since, until, width) <= _MOST_AUTO), _WIDTHS[-1])
+    return next((width for width in _WIDTHS if until - since <= _MOST_AUTO * width), _WIDTHS[-1])
 
 
 def count_bars(since: int, until: int, interval: int) -> int:
