@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import send, serve
+from headrace.cli import bench, buckets, export, query, send, serve, status, tail
 from headrace.cli.failure import ExitCode, Failure
 from headrace.errors import HeadraceError
 
@@ -21,6 +21,12 @@ app = typer.Typer(
 
 app.command("serve")(serve.serve)
 app.command("send", help=send.HELP)(send.send)
+app.command("tail")(tail.tail)
+app.command("query")(query.query)
+app.command("export")(export.export)
+app.command("status")(status.status)
+app.add_typer(buckets.app, name="buckets")
+app.command("bench")(bench.bench)
 
 
 def _print_version(wanted: bool) -> None:
