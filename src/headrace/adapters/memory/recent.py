@@ -23,11 +23,12 @@ _LEAST = 128  # what each of very many buckets keeps of one batch at least: enou
 class MemoryRecent:
     """Bounded by buckets and bytes: what was not read for longest goes first. Not for use from several threads.
 
-    A capacity of 0 keeps nothing. Any other is one more inside, which tells a full page whether there is a next one.
+    A capacity of 0 keeps nothing. Any other is two more inside: one tells a full page whether there is a next one, and
+    the oldest that a load brings is not known to be the only one at its place.
     """
 
     def __init__(self, capacity: int = CAPACITY, *, max_buckets: int = MAX_BUCKETS, max_bytes: int = MAX_BYTES) -> None:
-        self._capacity = capacity + 1 if capacity else 0
+        self._capacity = capacity + 2 if capacity else 0
         self._max_buckets = max_buckets
         self._max_bytes = max_bytes
         self._buckets: OrderedDict[int, RecentBucket] = OrderedDict()
