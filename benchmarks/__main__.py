@@ -1,0 +1,80 @@
+"""`python -m benchmarks`: measure, print a table, write JSON."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.context import FULL_EVENTS, QUICK_EVENTS, Bench, Scale
+from benchmarks.load.driver import Load
+from benchmarks.machine import ROOT, describe
+from benchmarks.process import Cores
+from benchmarks.report import PAGE, Report, show, to_json, write_page
+from benchmarks.run import ROWS, run
+
+_WIDTH = 170  # of the table in a file
+_JSON = ROOT / "reports" / "benchmark.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    if sys.platform != "linux":
+        sys.exit("the benchmark pins processes to cores and reads /proc, so it needs Linux")
+    report = _measure(options)
+    console = Console()
+    show(report, console if console.is_terminal else Console(width=_WIDTH))
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_bytes(to_json(report))
+    if options.write:
+        write_page(report)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help=f"short runs and {QUICK_EVENTS:,} events: rough figures")
+    parser.add_argument("--events", type=_count, help=f"stored for the queries (default {FULL_EVENTS:,})")
+    parser.add_argument("--only", type=_rows, default=ROWS, metavar="ROW,…", help=f"some of {', '.join(ROWS)}")
+    parser.add_argument("--json", type=Path, default=_JSON, metavar="FILE", help="default reports/benchmark.json")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
+    return parser
+
+
+def _rows(text: str) -> tuple[str, ...]:
+    wanted = tuple(text.split(","))
+    if unknown := [row for row in wanted if row not in ROWS]:
+        raise argparse.ArgumentTypeError(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    return wanted
+
+
+def _count(text: str) -> int:
+    count = int(text.replace("_", ""))
+    if not 1_000 <= count <= 100_000_000:
+        raise argparse.ArgumentTypeError("between 1,000 and 100,000,000")
+    return count
+
+
+def _measure(options: argparse.Namespace) -> Report:
+    events = options.events or (QUICK_EVENTS if options.quick else FULL_EVENTS)
+    scale = Scale.quick(events) if options.quick else Scale.full(events)
+    progress = Console(stderr=True)
+    cores, began = Cores.pick(), time.perf_counter()
+
+    def tell(line: str) -> None:
+        progress.print(f"{time.perf_counter() - began:5.0f} s  {line}", style="dim", highlight=False)
+
+    if cores.server == cores.load:
+        tell("only one core: server and load share it, and every figure is too low")
+    with tempfile.TemporaryDirectory(prefix="headrace-bench-") as directory, Load(cores, pool=scale.pool) as load:
+        figures = run(Bench(scale, cores, Path(directory), load, tell), options.only)
+    return Report(describe(), events, bool(options.quick), round(time.perf_counter() - began, 1), figures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

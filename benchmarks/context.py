@@ -1,0 +1,79 @@
+"""What every group of figures is handed: how much to do, where, with which load, and whom to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks.load.driver import Load
+from benchmarks.load.job import Job, Result
+from benchmarks.process import Cores
+from benchmarks.servers import Headrace, Server
+
+FULL_EVENTS = 5_000_000
+QUICK_EVENTS = 200_000
+BATCH_CONNECTIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is done. The whole takes about 8 minutes; quick, 80 seconds."""
+
+    events: int
+    """In the store, for the queries."""
+    pool: int
+    """Different events; more than a row group (122,880), so that compression meets nothing twice."""
+    rounds: int
+    round_seconds: float
+    batch_events: int
+    """In each round of the batches that are followed until they can be queried."""
+    query_seconds: float
+    """For each query, and as long again for its reference."""
+
+    @classmethod
+    def full(cls, events: int) -> Scale:
+        return cls(events, pool=250_000, rounds=5, round_seconds=2.0, batch_events=400_000, query_seconds=2.0)
+
+    @classmethod
+    def quick(cls, events: int) -> Scale:
+        return cls(events, pool=60_000, rounds=3, round_seconds=0.7, batch_events=60_000, query_seconds=0.4)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    scale: Scale
+    cores: Cores
+    directory: Path
+    load: Load
+    tell: Callable[[str], None]
+    """One line of progress."""
+
+    def headrace(self, name: str, *, drain: bool = True) -> Headrace:
+        """A fresh server."""
+        return Headrace(self.directory / name, self.cores, drain=drain)
+
+    def measured(self, server: Server, job: Job) -> Round:
+        """Run a job until everything that it brought is done; what it took the server."""
+        before = server.cpu_seconds()
+        result = self.load.run(job)
+        server.settle()
+        if not result.accepted or any(status >= 300 and status != 503 for status in result.statuses):
+            raise RuntimeError(f"the load was answered with {result.statuses}")
+        return Round(result, server.cpu_seconds() - before)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    result: Result
+    cpu_seconds: float
+    """Of the server's process tree."""
+
+    @property
+    def events_per_cpu_second(self) -> float:
+        return self.result.accepted / self.cpu_seconds
+
+
+def middle(rounds: Sequence[Round], figure: Callable[[Round], float]) -> float:
+    return median(figure(measured) for measured in rounds)

@@ -1,0 +1,74 @@
+"""Figures as a table for a terminal, as JSON, and as the page of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.figure import Figure
+from benchmarks.machine import ROOT, Machine
+
+PAGE = ROOT / "docs" / "reference" / "benchmark.md"
+_METHOD = Path(__file__).parent / "method.md"
+_HEADS = ("figure", "Headrace", "compared with", "ratio", "target", "")
+_VERDICTS = {None: "", True: "held", False: "missed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    machine: Machine
+    events: int
+    quick: bool
+    seconds: float
+    figures: Sequence[Figure]
+
+
+def to_json(report: Report) -> bytes:
+    figures = [
+        {**asdict(figure), "target": str(figure.target or ""), "ratio": figure.ratio, "held": figure.held}
+        for figure in report.figures
+    ]
+    return msgspec.json.format(msgspec.json.encode({**asdict(report), "figures": figures}), indent=2) + b"\n"
+
+
+def show(report: Report, console: Console) -> None:
+    table = Table(*_HEADS, title=_where(report))
+    for figure in report.figures:
+        cells = _cells(figure)
+        table.add_row(*cells, style="red" if figure.held is False else None)
+    console.print(table)
+
+
+def write_page(report: Report, page: Path = PAGE) -> None:
+    """The page of the reference: generated, so that no figure in it was ever typed."""
+    lines = ["| " + " | ".join((*_HEADS, "for orientation")) + " |", "|---|--:|--:|--:|---|---|---|"]
+    lines += ["| " + " | ".join((*_cells(figure), figure.orientation)) + " |" for figure in report.figures]
+    text = _METHOD.read_text().replace("{where}", _where(report)).replace("{table}", "\n".join(lines))
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(text)
+
+
+def _where(report: Report) -> str:
+    machine = report.machine
+    return (
+        f"{machine.date}, {machine.cpu}, {machine.cores} cores, {machine.memory_gib:g} GiB, {machine.kernel}, "
+        f"Python {machine.python}, commit {machine.commit}, {report.events:,} events"
+        + (", quick: figures of short runs" if report.quick else "")
+    )
+
+
+def _cells(figure: Figure) -> tuple[str, ...]:
+    against = f"{_number(figure.reference)} ({figure.against})" if figure.reference is not None else ""
+    ratio = f"{figure.ratio:.2f} ×" if figure.ratio is not None else ""
+    target = str(figure.target or "")
+    return figure.name, f"{_number(figure.value)} {figure.unit}", against, ratio, target, _VERDICTS[figure.held]
+
+
+def _number(value: float) -> str:
+    """Three digits, but whole numbers whole."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

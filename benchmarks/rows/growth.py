@@ -1,0 +1,35 @@
+"""Whether an event costs the same when much is stored already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.context import Round
+from benchmarks.figure import Figure, TimesAtMost
+
+ROW = "growth"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """`stored`: how many there were at its end."""
+
+    stored: int
+    done: Round
+
+
+def figures(windows: Sequence[Window]) -> list[Figure]:
+    first = windows[0]
+    return [
+        Figure(
+            row=ROW,
+            name=f"CPU an event, up to {window.stored / 1e6:.3g} M stored",
+            value=1e6 / window.done.events_per_cpu_second,
+            unit="µs",
+            against="" if window is first else f"at {first.stored / 1e6:.3g} M",
+            reference=None if window is first else 1e6 / first.done.events_per_cpu_second,
+            target=None if window is first else TimesAtMost(1.2),
+        )
+        for window in windows
+    ]
