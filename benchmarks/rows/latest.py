@@ -27,7 +27,7 @@ def measure(bench: Bench, day: Day) -> Figure:
     bench.tell(f"latest 100 of {day.stored:,}: p50 {inside:.2f} ms inside, {over_http.p50:.2f} ms over HTTP")
     return Figure(
         row=ROW,
-        name=f"latest 100 of {day.stored / 1e6:.1f} M, p50 inside the server",
+        name=f"latest 100 of {day.stored / 1e6:.2g} M, p50 inside the server",
         value=inside,
         unit="ms",
         target=AtMost(1),
