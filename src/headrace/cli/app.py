@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import bench, buckets, export, query, send, serve, status, tail
+from headrace.cli import backup, bench, buckets, doctor, export, query, restore, send, serve, status, tail
 from headrace.cli.failure import ExitCode, Failure
 from headrace.errors import HeadraceError
 
@@ -26,6 +26,9 @@ app.command("query")(query.query)
 app.command("export")(export.export)
 app.command("status")(status.status)
 app.add_typer(buckets.app, name="buckets")
+app.command("backup")(backup.backup)
+app.command("restore")(restore.restore)
+app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
 
 

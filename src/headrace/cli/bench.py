@@ -26,7 +26,7 @@ def bench(
     seconds: Annotated[float, typer.Option(min=0.1, help="How long each load lasts.")] = 5.0,
     connections: Annotated[int, typer.Option(min=1, max=1_000, help="Connections of the load.")] = 32,
     yes: Annotated[bool, typer.Option("--yes", help="Load a server on another machine, too.")] = False,
-    bucket: Annotated[str | None, typer.Option("--bucket", "-b", help="Default: one for this run, deleted after it.")] = None,
+    bucket: Annotated[str | None, typer.Option("--bucket", "-b", help="Default: a new one, deleted after.")] = None,
     url: Url = None,
     key: Key = None,
     data_dir: DataDir = None,

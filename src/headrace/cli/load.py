@@ -52,14 +52,13 @@ def measure(server: Server, bucket: str, *, seconds: float, connections: int, se
     """Single events, then batches of 1,000. Raises Failure when no server answers."""
     events = list(generate(_VARIETY, seed, from_epoch(time.time()) - DAY))
     head = _head(server, bucket)
-    singles = [_request(head, b"application/json", event) for event in events]
     bodies = [b"".join(events[at : at + _BATCH_EVENTS]) for at in range(0, _VARIETY, _BATCH_EVENTS)]
+    singles = [_request(head, b"application/json", event) for event in events]
     batches = [_request(head, b"application/x-ndjson", body) for body in bodies]
     try:
-        return [
-            asyncio.run(_run(server, singles, Measured("single events", 1), seconds, connections)),
-            asyncio.run(_run(server, batches, Measured("batches of 1,000", _BATCH_EVENTS), seconds, _BATCH_CONNECTIONS)),
-        ]
+        one = asyncio.run(_run(server, singles, Measured("single events", 1), seconds, connections))
+        many = Measured("batches of 1,000", _BATCH_EVENTS)
+        return [one, asyncio.run(_run(server, batches, many, seconds, _BATCH_CONNECTIONS))]
     except OSError as exc:
         raise unreachable(server.url, exc) from exc
 

@@ -1,0 +1,56 @@
+"""`headrace doctor`: whether this machine is fit for a server, line by line, and what to do where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace.cli.client import DataDir, Key, Place, Url
+from headrace.cli.failure import ExitCode
+
+if TYPE_CHECKING:
+    from headrace.cli.checks import Finding
+    from headrace.config import Settings
+
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def doctor(
+    host: Annotated[str | None, typer.Option(help="The address that a server would listen on (HEADRACE_HOST).")] = None,
+    port: Annotated[int | None, typer.Option(help="And its port (HEADRACE_PORT).")] = None,
+    url: Url = None,
+    key: Key = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Check versions, the safety of SQLite, disk, fsync, port, data directory, clock and limits of this machine.
+
+    Each line is ok, warn or fail and says what to do. Exit status 1 if one of them fails.
+    """
+    from headrace.config import load
+
+    settings = load(host=host, port=port, data_dir=data_dir)
+    failed = False
+    for finding in _findings(settings, Place(url, key, Path(settings.data_dir))):
+        failed = failed or finding.grade == "fail"
+        mark = typer.style(f"{finding.grade:<5}", fg=_COLOURS[finding.grade], bold=finding.grade == "fail")
+        typer.echo(f"{mark} {finding.subject:<18} {finding.found}")
+        if finding.advice:
+            typer.echo(f"{'':<25}→ {finding.advice}")
+    if failed:
+        raise typer.Exit(ExitCode.INCOMPLETE)
+
+
+def _findings(settings: Settings, place: Place) -> Iterator[Finding]:
+    from headrace.cli import checks, presence
+
+    yield checks.python()
+    yield from checks.libraries()
+    yield from checks.sqlite()
+    yield from presence.data_directory(settings.data_dir)
+    yield from checks.disk(settings.data_dir, settings.min_free_bytes)
+    yield from presence.server(place, settings.host, settings.port)
+    yield checks.open_files()
+    yield checks.clock()
