@@ -15,14 +15,13 @@ PORTS = sorted(path.stem for path in (SOURCE / "ports").glob("*.py") if path.ste
 ADAPTER_FILES = sorted(path for path in (SOURCE / "adapters").glob("*/*.py") if path.stem != "__init__")
 
 WITHOUT_CONTRACT = {
-    "clock": "the system's clock has nothing to compare with; tests advance the one in memory",
-    "metrics": "one adapter, and its output is a public format: tests/e2e reads /metrics",
     "export_format": "each format is read back by its own reader in the tests of the export",
     "snapshot": "one method, implemented beside each store and run by the tests of the backup",
     "key_file": "one adapter, and the tests of the bootstrap run it on a real directory",
 }
 WITHOUT_PORT = {
     "sql/migrate": "runs before any port is there: serve and `headrace migrate` call it through wiring",
+    "sqlite/library": "names the SQLite that apsw brings, for `headrace doctor`",
     "structlog/logs": "sets up the log of the process; the rooms use the standard library's logging",
     "system/directory_lock": "taken before any port is there, held until the process ends",
 }
