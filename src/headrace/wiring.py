@@ -212,7 +212,9 @@ def _services(
         reader=Reader(ports.events, ports.recent, metrics, clock),
         tail=Tail(ports.events, ports.bus, clock, metrics, most=settings.tails),
         export=Export(ports.events, {**TEXT_FORMATS, "parquet": ParquetFormat()}),
-        dead_letters=DeadLetterDesk(ports.dead_letters, queue, clock, ports.audit, Envelope(pack_letter, show_letter)),
+        dead_letters=DeadLetterDesk(
+            ports.dead_letters, queue, ports.buckets, clock, ports.audit, Envelope(pack_letter, show_letter)
+        ),
         health=Health(
             queue,
             ports.events,

@@ -12,6 +12,7 @@ from headrace.model.audit import AuditRecord
 from headrace.model.block import Block, DeadLetter
 from headrace.model.principal import Principal
 from headrace.ports.audit import AuditOutbox
+from headrace.ports.buckets import Buckets
 from headrace.ports.clock import Clock
 from headrace.ports.dead_letters import DeadLetters
 from headrace.ports.queue import Queue
@@ -39,9 +40,16 @@ class DeadLetterDesk:
     """Callers have made sure that an administrator asks."""
 
     def __init__(
-        self, dead_letters: DeadLetters, queue: Queue, clock: Clock, audit: AuditOutbox, envelope: Envelope
+        self,
+        dead_letters: DeadLetters,
+        queue: Queue,
+        buckets: Buckets,
+        clock: Clock,
+        audit: AuditOutbox,
+        envelope: Envelope,
     ) -> None:
         self._dead_letters = dead_letters
+        self._buckets = buckets
         self._queue = queue
         self._clock = clock
         self._audit = audit
@@ -88,13 +96,19 @@ class DeadLetterDesk:
         return replayed
 
     async def _put_back(self, letters: Sequence[DeadLetter]) -> int:
+        there = {bucket.id for bucket in await self._buckets.list()}
+        replayed = 0
         for letter in letters:
+            if letter.bucket_id is not None and letter.bucket_id not in there:
+                await self._dead_letters.remove([letter.id])  # its bucket was deleted, and it with it
+                continue
             payload, events = self._envelope.pack(letter.payload)
             await self._queue.put(Block(replay_block_id(letter), payload, events))
             # Only now is it safe to forget it. A crash in between leaves it in both, and a second replay makes a block
             # of the same id, which the store skips.
             await self._dead_letters.remove([letter.id])
-        return len(letters)
+            replayed += 1
+        return replayed
 
     def _record(self, by: Principal, replayed: int) -> AuditRecord:
         now = self._clock.now()

@@ -9,6 +9,7 @@ import pytest
 from headrace.errors import Invalid, Malformed
 from headrace.kit.ids import format_id
 from headrace.model.block import DeadLetter
+from headrace.model.bucket import Bucket
 from headrace.operations.dead_letters import DeadLetterDesk, Envelope, replay_block_id
 from tests.unit.operations.fakes import ADMIN, Audit, Clock, Letters, Queue
 
@@ -20,10 +21,15 @@ def letter(number: int, received_at: int = NOW) -> DeadLetter:
     return DeadLetter(number, 1, "not UTF-8", received_at, b"frame %d" % number)
 
 
+class OneBucket:
+    async def list(self) -> list[Bucket]:
+        return [Bucket(1, "app", "", None, NOW)]
+
+
 class World:
     def __init__(self, *letters: DeadLetter) -> None:
         self.letters, self.queue, self.audit = Letters(letters), Queue(), Audit()
-        self.desk = DeadLetterDesk(self.letters, self.queue, Clock(), self.audit, ENVELOPE)
+        self.desk = DeadLetterDesk(self.letters, self.queue, OneBucket(), Clock(), self.audit, ENVELOPE)  # type: ignore[arg-type]  # it is only asked for a list
 
 
 async def test_pages_lead_through_all_of_them_newest_first() -> None:
@@ -102,3 +108,10 @@ def test_the_id_of_a_replayed_block_is_a_uuid7_of_the_receipt() -> None:
     assert made >> 76 & 0xF == 7
     assert made >> 62 & 3 == 2
     assert made != replay_block_id(letter(6))
+
+
+async def test_a_letter_of_a_deleted_bucket_is_forgotten_and_not_written_into_nowhere() -> None:
+    world = World(letter(1), replace(letter(2), bucket_id=99))
+    assert await world.desk.replay(ADMIN, None, NOW) == 1
+    assert [block.payload for block in world.queue.blocks] == [b"block:frame 1"]
+    assert list(world.letters.kept) == []
