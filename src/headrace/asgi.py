@@ -32,7 +32,7 @@ class LifespanApp:
         async with AsyncExitStack() as stack:
             try:
                 headrace = await stack.enter_async_context(wiring.running(load()))
-            except Exception as exc:
+            except Exception as exc:  # noqa: BLE001 - the ASGI server reports it
                 await send({"type": "lifespan.startup.failed", "message": str(exc)})
                 return
             self._app = headrace.app

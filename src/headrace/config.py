@@ -28,14 +28,16 @@ class Settings(BaseSettings):
     migrate: Literal["on", "off"] = Field("on", description="`off` leaves migrations to `headrace migrate`.")
 
     queue_max_bytes: int = Field(1024 * _MIB, ge=_MIB, description="Bytes that may wait in the queue; beyond: 503.")
-    intake_max_bytes: int = Field(64 * _MIB, ge=_MIB, description="Bytes that may wait for their group commit; beyond: 503.")
+    intake_max_bytes: int = Field(64 * _MIB, ge=_MIB, description="Bytes that wait for a commit; beyond: 503.")
     bodies_max_bytes: int = Field(256 * _MIB, ge=_MIB, description="Bytes of request bodies held at once; beyond: 503.")
     dedup_window: int = Field(86_400, ge=60, description="How long an id that a client chose is remembered.")
 
     store_memory_bytes: int = Field(256 * _MIB, ge=64 * _MIB, description="Memory that DuckDB may use.")
     store_threads: int = Field(2, ge=1, le=64, description="Threads that DuckDB may use.")
     query_timeout: float = Field(30.0, gt=0, description="A read that takes longer is stopped: 503.")
-    query_concurrency: int = Field(4, ge=1, le=64, description="Reads of the store at once; a few more wait, beyond: 503.")
+    query_concurrency: int = Field(
+        4, ge=1, le=64, description="Reads of the store at once; a few more wait, beyond: 503."
+    )
     tails: int = Field(100, ge=0, description="Live tails at once; beyond: 503.")
     recent_events: int = Field(1_000, ge=0, le=100_000, description="Newest events of a bucket kept at hand.")
 
@@ -44,8 +46,12 @@ class Settings(BaseSettings):
 
     metrics_open: bool = Field(True, description="Whether /metrics answers without credentials.")
     trusted_proxies: str = Field("", description="Addresses whose X-Forwarded-* headers count, separated by commas.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is logged.")
-    log_format: Literal["auto", "json", "text"] = Field("auto", description="`auto`: text on a terminal, else ECS JSON.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least level that is logged."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="`auto`: text on a terminal, else ECS JSON."
+    )
     access_log: bool = Field(False, description="Whether each request is logged (the write doors never are).")
 
 

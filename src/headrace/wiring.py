@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager

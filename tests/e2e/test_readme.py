@@ -54,4 +54,6 @@ def test_the_tour_of_the_readme_finds_what_it_sends(server: Server) -> None:
 @pytest.mark.parametrize("command", ["./dev run", "./dev test"])
 def test_the_two_commands_are_the_ones_that_dev_knows(command: str) -> None:
     assert command in (ROOT / "README.md").read_text()
-    assert command.split()[1] in subprocess.run([ROOT / "dev", "help"], capture_output=True, text=True, check=True).stdout
+    assert (
+        command.split()[1] in subprocess.run([ROOT / "dev", "help"], capture_output=True, text=True, check=True).stdout
+    )

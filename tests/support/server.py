@@ -40,7 +40,16 @@ class Server:
     def start(self, *, env: Mapping[str, str] | None = None, wait: bool = True) -> Server:
         """Start it and wait until it is ready. Raises RuntimeError, with its log, when it ends instead."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
-        command = [sys.executable, "-m", self._module, "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
+        command = [
+            sys.executable,
+            "-m",
+            self._module,
+            "serve",
+            "--port",
+            str(self.port),
+            "--data-dir",
+            str(self.data_dir),
+        ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, env={**inherited, **self._env, **(env or {})}, stdout=log, stderr=log, stdin=subprocess.DEVNULL

@@ -14,7 +14,7 @@ def serve(
     data_dir: Annotated[Path | None, typer.Option(help="Where the files live (HEADRACE_DATA_DIR).")] = None,
 ) -> None:
     """Take in events over HTTP, store them, answer questions about them. Stops on SIGTERM or Ctrl-C."""
-    from headrace.config import load
     from headrace.cli.serving import serve_until_stopped
+    from headrace.config import load
 
     serve_until_stopped(load(host=host, port=port, data_dir=data_dir))

@@ -31,7 +31,7 @@ _log = structlog.get_logger("headrace.cli.serving")
 _BACKLOG = 2_048
 _KEEP_ALIVE_SECONDS = 75  # longer than nginx's 60, so that the proxy is the one that closes
 _FINISH_SECONDS = 5  # for open requests at shutdown; with 2 s for each loop the whole stays under 10 s
-_SWITCH_SECONDS = 0.0005  # the drain decodes in a thread: at Python's 5 ms the event loop would wait as long for its turn
+_SWITCH_SECONDS = 0.0005  # the drain decodes in a thread: at Python's 5 ms the loop would wait as long for its turn
 _M_ARENA_MAX = -8  # glibc's malloc.h; an arena for each of 18 threads takes 15 MB of an idle server
 _GC_THRESHOLD = (50_000, 20, 50)  # events are made of objects that hold no cycles
 
@@ -170,4 +170,4 @@ def _greet(url: str, key_file: Path) -> None:
 
 def _start_again(listening: socket.socket) -> None:
     listening.close()
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the very command that we are

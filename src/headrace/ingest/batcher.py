@@ -75,7 +75,7 @@ class Batcher:
             self._committer = None
 
     async def _settle(self) -> None:
-        """Let the loop bring in every request that is here already: one commit of 64 costs hardly more than one of 8."""
+        """Let the loop bring in the requests that are here already: a commit of 64 costs hardly more than of 8."""
         seen = 0
         while len(self._waiting) > seen:
             seen = len(self._waiting)

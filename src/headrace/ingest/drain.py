@@ -128,7 +128,7 @@ class Drain:
         for raw in raws:
             try:
                 frame = decode_frame(raw)
-            except Exception as exc:
+            except Exception as exc:  # noqa: BLE001 - whatever it is, it is this frame's
                 letters.append(self._letter(block_id, len(letters), None, raw, Poison(f"not a frame: {exc}")))
                 continue
             sound += await self._bisect(block_id, frame, letters)

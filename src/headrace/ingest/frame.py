@@ -91,7 +91,7 @@ def _unpacked(payload: bytes) -> bytes:
 
 
 def pack_letter(payload: bytes) -> tuple[bytes, int]:
-    """A dead letter (a frame, or a block of which not even the frames could be told apart) as (block payload, events)."""
+    """A dead letter (a frame, or a block whose frames could not be told apart) as (block payload, events)."""
     if payload[: len(_MAGIC)] == _MAGIC:
         return payload, 1
     try:

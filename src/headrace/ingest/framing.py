@@ -156,7 +156,10 @@ def _decode_line(line: bytes, span: wire.Span) -> WireEvent | ItemError:
 def frame_of(
     door: Door, now: int, events: Sequence[WireEvent], lines: bytes, places: Sequence[int], *, own_ids: bool
 ) -> Frame:
-    """The frame of `events`, which stand at `places` of the body. `own_ids`: some may bring an id, or places be left out."""
+    """The frame of `events`, which stand at `places` of the body.
+
+    `own_ids`: some may bring an id, or places may be left out.
+    """
     keyed = door.idempotency_key is not None
     hi, lo = _base_id(door, now, places[0])
     if not own_ids:

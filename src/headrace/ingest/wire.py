@@ -40,7 +40,7 @@ class WireEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     target: str | WireParty | None = None
     outcome: str | None = None
     message: str | None = None
-    attributes: msgspec.Raw = msgspec.Raw()  # noqa: RUF009 - immutable
+    attributes: msgspec.Raw = msgspec.Raw()
     trace_id: str | None = None
     span_id: str | None = None
 
@@ -76,7 +76,7 @@ class Span:
 
 
 def has_bad_escape(raw: bytes) -> bool:
-    r"""Whether `\u0000` or half a surrogate pair is escaped anywhere in `raw`. One memchr when there is no backslash."""
+    r"""Whether `\u0000` or half a surrogate pair is escaped anywhere. One memchr when there is no backslash."""
     if b"\\" not in raw or b"\\u" not in raw:
         return False
     unescaped = raw.replace(b"\\\\", b"__")  # an escaped backslash does not begin an escape

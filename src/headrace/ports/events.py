@@ -49,9 +49,11 @@ class Events(Protocol):
     async def facets(
         self, bucket_id: int, filter: EventFilter, fields: Sequence[str], limit: int
     ) -> dict[str, list[FacetValue]]:
-        """The most frequent values of each of `fields` (see FACET_FIELDS), most frequent first, absent ones left out."""
+        """The values of each of `fields` (see FACET_FIELDS), most frequent first, absent ones left out."""
 
-    async def after(self, bucket_id: int, filter: EventFilter, seq: int, limit: int) -> tuple[Sequence[StoredEvent], int]:
+    async def after(
+        self, bucket_id: int, filter: EventFilter, seq: int, limit: int
+    ) -> tuple[Sequence[StoredEvent], int]:
         """Up to `limit` events stored after position `seq`, in order of storing, and the position to go on from.
 
         That position is the last one looked at, so that a filter that matches nothing still moves on.

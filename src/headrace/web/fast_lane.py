@@ -64,7 +64,7 @@ class FastLane:
                 status, answer_headers, body = await self._answer(name, headers, scope, receive, share)
         except ClientGone:
             status, answer_headers, body = 499, _JSON, b""
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - every request is answered
             status, answer_headers, body = problem(exc, headers.request_id)
             if status == 500:
                 _log.exception("request failed", request_id=headers.request_id)
@@ -109,7 +109,7 @@ class FastLane:
 class _Headers:
     """The few headers that matter here, picked out in one pass."""
 
-    __slots__ = ("_length", "_key", "_type", "authorization", "encoding", "request_id")
+    __slots__ = ("_key", "_length", "_type", "authorization", "encoding", "request_id")
 
     def __init__(self, headers: list[tuple[bytes, bytes]]) -> None:
         self.authorization: bytes | None = None

@@ -34,7 +34,7 @@ async def run(name: str, step: Callable[[], Awaitable[int]], stopping: asyncio.E
             _log.warning("step failed, trying again", worker=name, reason=exc.detail, seconds=delay)
             await _pause(stopping, delay)
             delay = min(delay * 2, pace.longest)
-        except Exception:
+        except Exception:  # noqa: BLE001
             # A defect of ours must not end the loop: what it moves is durable, and the next step may succeed.
             _log.exception("step failed, trying again", worker=name, seconds=delay)
             await _pause(stopping, delay)

@@ -63,7 +63,9 @@ async def test_the_ids_of_events_beside_a_poison_one_stay_as_they_were(bench: Be
     assert bench.events.ids == [5 << 64 | 100, 5 << 64 | 102]
 
 
-@pytest.mark.parametrize("payload", [b"", b"garbage", b"HR\x01\x00garbage", encode_block([b"\xc1"]), encode_block([frame("a")])[:-3]])
+@pytest.mark.parametrize(
+    "payload", [b"", b"garbage", b"HR\x01\x00garbage", encode_block([b"\xc1"]), encode_block([frame("a")])[:-3]]
+)
 async def test_a_block_that_cannot_be_read_becomes_a_dead_letter(bench: Bench, payload: bytes) -> None:
     bench.queue.waiting.append(Delivery(Block(1, payload, 1), 1))
     bench.put(frame("sound"), id=2)

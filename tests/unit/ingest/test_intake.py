@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 
 from headrace.errors import Invalid, Malformed, TooLarge
+from headrace.ingest.batcher import Batcher
 from headrace.ingest.columns import batch_of
 from headrace.ingest.frame import decode_block
 from headrace.ingest.framing import Accepted, Door
 from headrace.ingest.intake import MAX_ITEMS, Intake
-from headrace.ingest.batcher import Batcher
 from headrace.model.bucket import Bucket
 from headrace.model.event import EventBatch
 from tests.unit.ingest.fakes import BUCKET, NOW, FixedClock, HeldQueue, NoMetrics
@@ -45,7 +45,9 @@ def bench() -> Bench:
 
 async def refused(bench: Bench, line: str) -> str:
     """The code of the refusal of `line`, its neighbours being taken all the same."""
-    accepted = await bench.intake.lines(DOOR, b'{"message":"a"}\n' + line.encode("utf-8", "surrogatepass") + b'\n{"message":"b"}')
+    accepted = await bench.intake.lines(
+        DOOR, b'{"message":"a"}\n' + line.encode("utf-8", "surrogatepass") + b'\n{"message":"b"}'
+    )
     assert (accepted.count, accepted.rejected, accepted.errors[0].index) == (2, 1, 1)
     assert bench.batch.message == ["a", "b"]
     return accepted.errors[0].code
@@ -116,7 +118,9 @@ async def test_odd_but_valid_events_are_taken(bench: Bench, line: str) -> None:
 
 
 async def test_attributes_keep_their_digits_and_their_order(bench: Bench) -> None:
-    await bench.intake.one(DOOR, b'{"message":"m","attributes":{"b": 1.10,"a":1e999,"b":123456789012345678901234567890}}')
+    await bench.intake.one(
+        DOOR, b'{"message":"m","attributes":{"b": 1.10,"a":1e999,"b":123456789012345678901234567890}}'
+    )
     assert bench.batch.attributes == [b'{"b": 1.10,"a":1e999,"b":123456789012345678901234567890}']
 
 
@@ -147,7 +151,9 @@ async def test_an_event_past_the_retention_is_an_item_error() -> None:
     bench = Bench()
     door = Door(Bucket(7, "app", "", 30, NOW))
     old, young = NOW // 1_000_000 - 31 * 86_400, NOW // 1_000_000 - 29 * 86_400
-    accepted = await bench.intake.lines(door, b'{"message":"old","time":%d}\n{"message":"young","time":%d}' % (old, young))
+    accepted = await bench.intake.lines(
+        door, b'{"message":"old","time":%d}\n{"message":"young","time":%d}' % (old, young)
+    )
     assert [error.code for error in accepted.errors] == ["past-retention"]
     assert bench.batch.message == ["young"]
 
@@ -213,7 +219,9 @@ async def test_a_pretty_printed_array_is_taken_item_by_item(bench: Bench) -> Non
 @pytest.mark.parametrize("size", [1, 999, 1_000, 3_000])
 async def test_every_line_of_a_body_of_many_slices_is_taken_once(bench: Bench, size: int) -> None:
     filler = "x" * size
-    accepted = await bench.intake.lines(DOOR, b"\n".join(b'{"message":"%d %s"}' % (n, filler.encode()) for n in range(2_000)))
+    accepted = await bench.intake.lines(
+        DOOR, b"\n".join(b'{"message":"%d %s"}' % (n, filler.encode()) for n in range(2_000))
+    )
     assert accepted.count == 2_000
     assert [int((message or "").split()[0]) for message in bench.batch.message] == list(range(2_000))
 
@@ -225,12 +233,23 @@ async def test_too_many_items_are_refused_before_any_is_taken(bench: Bench) -> N
 
 
 @pytest.mark.parametrize(("body", "error"), [(b"", Invalid), (b"\n\n", Invalid), (b'{"message":1}\n', Invalid)])
-async def test_lines_of_which_none_can_be_taken_are_refused_as_a_whole(bench: Bench, body: bytes, error: type[Exception]) -> None:
+async def test_lines_of_which_none_can_be_taken_are_refused_as_a_whole(
+    bench: Bench, body: bytes, error: type[Exception]
+) -> None:
     with pytest.raises(error):
         await bench.intake.lines(DOOR, body)
 
 
-@pytest.mark.parametrize(("body", "error"), [(b"", Malformed), (b"{", Malformed), (b"[]", Invalid), (b'{"foo":1}', Invalid), (b'{"message":"\xff"}', Malformed)])
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b"", Malformed),
+        (b"{", Malformed),
+        (b"[]", Invalid),
+        (b'{"foo":1}', Invalid),
+        (b'{"message":"\xff"}', Malformed),
+    ],
+)
 async def test_a_single_event_that_cannot_be_taken_says_why(bench: Bench, body: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
         await bench.intake.one(DOOR, body)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from itertools import count
 from collections.abc import MutableMapping
+from itertools import count
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
