@@ -12,7 +12,7 @@ class ExportWriter(Protocol):
     """One file in the making, in constant memory. Just let go of it to give up."""
 
     async def write(self, events: Sequence[StoredEvent]) -> bytes:
-        """The next piece of the file; empty while it gathers. Holds the event loop for 1 ms at most, for 500 events."""
+        """The next piece of the file; empty while it gathers. Holds the event loop for 1 ms at most, for 100 events."""
 
     async def finish(self) -> bytes:
         """The last piece. A file without events is valid too."""

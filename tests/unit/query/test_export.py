@@ -164,6 +164,7 @@ async def test_parquet_has_every_field_with_its_type() -> None:
 
 
 async def test_parquet_goes_out_in_row_groups_as_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_writer, "_GATHERED_ROWS", 100)
     monkeypatch.setattr(parquet_writer, "_GROUP_ROWS", 300)
     made = Export(FakeEvents(MANY), FORMATS).open(BUCKET, EventFilter(), "parquet")
     pieces = [piece async for piece in made.chunks]
