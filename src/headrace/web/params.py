@@ -167,8 +167,9 @@ _DAY = "(19[7-9][0-9]|2[01][0-9]{2}|22[0-5][0-9])-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 MOMENT = rf"{_DAY}T{_CLOCK}(\.[0-9]{{1,6}})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])"
 """An RFC 3339 time, for the documentation (a little narrower than what is taken)."""
-_TIME_SCHEMA = {"type": "string", "pattern": f"^({MOMENT}|[0-9]{{1,12}})$"}
-_TIME_OR_AGE = {"type": "string", "pattern": f"^({MOMENT}|[0-9]{{1,12}}|[0-9]{{1,4}}[smhdw])$"}
+_EPOCH = r"[0-9]{1,12}(\.[0-9]{1,6})?"
+_TIME_SCHEMA = {"type": "string", "pattern": f"^({MOMENT}|{_EPOCH})$"}
+_TIME_OR_AGE = {"type": "string", "pattern": f"^({MOMENT}|{_EPOCH}|[0-9]{{1,4}}[smhdw])$"}
 
 LIMIT = Param(
     "limit",
@@ -232,10 +233,10 @@ FORMAT = Param(
     "format", _text, "ndjson", {"enum": ["ndjson", "csv", "parquet"], "default": "ndjson"}, "Of the file.", "csv"
 )
 CONFIRM: Param[str | None] = Param(
-    "confirm", _text, None, {"type": "string"}, "The bucket's name once more.", "billing", required=True
+    "confirm", _text, None, BUCKET_PATH["schema"], "The bucket's name once more.", "billing", required=True
 )
 LETTER_BUCKET: Param[str | None] = Param(
-    "bucket", _text, None, {"type": "string"}, "Only those of this bucket.", "default"
+    "bucket", _text, None, BUCKET_PATH["schema"], "Only those of this bucket.", "default"
 )
 LETTER_SINCE: Param[int | None] = Param(
     "since", _time, None, _TIME_SCHEMA, "Only those received at this time or later.", "2026-11-20T12:00:00Z"

@@ -23,13 +23,13 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[StrictInt, BeforeValidator(_whole)]
 BucketName = Annotated[StrictStr, Field(pattern=r"^[a-z0-9_][a-z0-9._-]{0,62}$", examples=["billing"])]
 Description = Annotated[StrictStr, Field(max_length=1_000, examples=["Who was billed for what"])]
-RetentionDays = Annotated[Whole, Field(ge=1, le=36_500, examples=[90])]
+RetentionDays = Annotated[StrictInt, Field(ge=1, le=36_500, examples=[90]), BeforeValidator(_whole)]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-20T12:00:00.123000Z"])]
 
 
+Epoch = Annotated[StrictInt, Field(ge=0, le=2**53), BeforeValidator(_whole)]
 Id = Annotated[StrictStr, Field(pattern=UUID, examples=["01980a1c-7e4b-7c3a-9d2e-5f6a7b8c9d0e"])]
 
 
@@ -45,9 +45,12 @@ class NewBucket(Body):
     retention_days: RetentionDays | None = Field(None, description="Older events are deleted. Absent: kept for ever.")
 
 
+Limit = Annotated[StrictInt, Field(ge=1, le=2**53 - 1), BeforeValidator(_whole)]
+
+
 class QuotaBody(Body):
-    events_per_second: Annotated[Whole, Field(ge=1, le=2**53 - 1)] | None = None
-    bytes_per_day: Annotated[Whole, Field(ge=1, le=2**53 - 1)] | None = None
+    events_per_second: Limit | None = None
+    bytes_per_day: Limit | None = None
 
 
 class BucketChange(Body):
@@ -167,7 +170,7 @@ class ReplayBody(Body):
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["ids"]}, {"required": ["since"]}]})
 
     ids: Annotated[list[Id], Field(min_length=1, max_length=1_000)] = []
-    since: Annotated[str, Field(pattern=f"^{MOMENT}$")] | Annotated[Whole, Field(ge=0, le=2**53)] = Field(
+    since: Annotated[StrictStr, Field(pattern=f"^{MOMENT}$")] | Epoch = Field(
         "", description="All that were received at this time or later: RFC 3339 or an epoch number."
     )
 
