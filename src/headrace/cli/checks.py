@@ -141,7 +141,7 @@ def _fsync(place: Path) -> Finding:
     try:
         times = _fsync_seconds(place)
     except OSError as exc:
-        return Finding(Grade.FAIL, "fsync", f"{place}: {exc.strerror}", "make the data directory writable for this user")
+        return Finding(Grade.FAIL, "fsync", f"{place}: {exc.strerror}", "make it writable for this user")
     median, longest = statistics.median(times), max(times)
     text = f"median {median * 1_000:.2f} ms, longest of {_FSYNCS} {longest * 1_000:.2f} ms"
     if median > _SLOW_FSYNC:

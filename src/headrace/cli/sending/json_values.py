@@ -70,12 +70,13 @@ class _Splitter:
             yield Value(self._line, rest[start:end])
             self._line += rest.count(b"\n", start, end)
             done = end
-        self._keep(rest, done)
+        self._line += rest.count(b"\n", done, start)
+        self._keep(rest[start:])
 
     def end(self) -> Iterator[Value]:
         """The last values. Raises Broken when something is left over."""
         yield from self.feed(b"", is_end=True)
-        if self._rest.strip():
+        if self._rest:
             raise Broken(self._line, "the JSON ends in the middle of a value that begins here")
         if self._in_array:
             raise Broken(self._line, "the JSON ends before its array is closed")
@@ -95,11 +96,10 @@ class _Splitter:
         scalar = _SCALAR.match(rest, start)
         return scalar.end() if scalar and (scalar.end() < len(rest) or is_end) else None
 
-    def _keep(self, rest: bytes, done: int) -> None:
-        if len(rest) - done > MOST_VALUE_BYTES:
+    def _keep(self, rest: bytes) -> None:
+        if len(rest) > MOST_VALUE_BYTES:
             raise Broken(self._line, f"a value of more than {MOST_VALUE_BYTES} bytes begins here")
-        self._line += rest.count(b"\n", done) if not rest[done:].strip() else 0
-        self._rest = rest[done:] if rest[done:].strip() else b""
+        self._rest = rest
 
 
 def _start(rest: bytes, done: int) -> int:
