@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +17,7 @@ from headrace.adapters.parquet.export_format import ParquetFormat
 from headrace.errors import Malformed, Overloaded, QueryTimeout
 from headrace.kit.ids import format_id
 from headrace.model.event import Party, StoredEvent
-from headrace.model.query import EventFilter
+from headrace.model.query import EventFilter, Search
 from headrace.query.export import TEXT_FORMATS, Export
 from headrace.query.export_text import CSV_COLUMNS, CsvFormat
 from headrace.query.render import event_json
@@ -66,6 +67,17 @@ async def test_events_stored_after_the_start_are_left_out() -> None:
         newest = max(event.seq for _, event in events.stored)
         events.add(stored_event(newest + 1, 1_000), stored_event(newest + 2, 10_000 + newest))
     assert sorted(seqs_of(b"".join(pieces))) == list(range(1, 1_001))
+
+
+async def test_it_ends_while_events_arrive_faster_than_it_reads() -> None:
+    class Flood(FakeEvents):
+        async def search(self, search: Search) -> Sequence[StoredEvent]:
+            assert len(self.searches) < 5
+            newest = await self.last_seq()
+            self.add(*[stored_event(seq, 10_000 + seq) for seq in range(newest + 1, newest + 2_500)])
+            return await super().search(search)
+
+    assert len(seqs_of(await export(Flood(MANY)))) == 1_000
 
 
 async def test_a_busy_store_in_the_middle_is_asked_again() -> None:
