@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -18,6 +19,7 @@ from benchmarks.process import Cores
 from benchmarks.report import PAGE, Report, show, to_json, write_page
 from benchmarks.run import ROWS, run
 
+_STDOUT = Path("-")
 _WIDTH = 170  # of the table in a file
 _JSON = ROOT / "reports" / "benchmark.json"
 
@@ -26,14 +28,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if sys.platform != "linux":
         sys.exit("the benchmark pins processes to cores and reads /proc, so it needs Linux")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     report = _measure(options)
-    console = Console()
-    show(report, console if console.is_terminal else Console(width=_WIDTH))
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_bytes(to_json(report))
+    show(report, _console(to_stderr=options.json == _STDOUT))
+    _write_json(report, options.json)
     if options.write:
         write_page(report)
     return 0
+
+
+def _console(*, to_stderr: bool) -> Console:
+    console = Console(stderr=to_stderr)
+    return console if console.is_terminal else Console(stderr=to_stderr, width=_WIDTH)
+
+
+def _write_json(report: Report, file: Path) -> None:
+    if file == _STDOUT:
+        sys.stdout.buffer.write(to_json(report))
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(to_json(report))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help=f"short runs and {QUICK_EVENTS:,} events: rough figures")
     parser.add_argument("--events", type=_count, help=f"stored for the queries (default {FULL_EVENTS:,})")
     parser.add_argument("--only", type=_rows, default=ROWS, metavar="ROW,…", help=f"some of {', '.join(ROWS)}")
-    parser.add_argument("--json", type=Path, default=_JSON, metavar="FILE", help="default reports/benchmark.json")
+    parser.add_argument(
+        "--json", type=Path, default=_JSON, metavar="FILE", help="default reports/benchmark.json; - for standard output"
+    )
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
     return parser
 
@@ -64,16 +80,18 @@ def _measure(options: argparse.Namespace) -> Report:
     events = options.events or (QUICK_EVENTS if options.quick else FULL_EVENTS)
     scale = Scale.quick(events) if options.quick else Scale.full(events)
     progress = Console(stderr=True)
-    cores, began = Cores.pick(), time.perf_counter()
+    cores, machine, began = Cores.pick(), describe(), time.perf_counter()
 
     def tell(line: str) -> None:
         progress.print(f"{time.perf_counter() - began:5.0f} s  {line}", style="dim", highlight=False)
 
+    if machine.is_busy:
+        tell(f"others are using this machine (load {machine.load_before:g}): every figure is too low")
     if cores.server == cores.load:
         tell("only one core: server and load share it, and every figure is too low")
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as directory, Load(cores, pool=scale.pool) as load:
         figures = run(Bench(scale, cores, Path(directory), load, tell), options.only)
-    return Report(describe(), events, bool(options.quick), round(time.perf_counter() - began, 1), figures)
+    return Report(machine, events, bool(options.quick), round(time.perf_counter() - began, 1), figures)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """`commit` ends in `+` when files were changed since."""
+    """`commit` ends in `+` when files were changed since; `load_before` is the load average before the run."""
 
     date: str
     cpu: str
@@ -23,6 +23,12 @@ class Machine:
     kernel: str
     python: str
     commit: str
+    load_before: float
+
+    @property
+    def is_busy(self) -> bool:
+        """Others take so much of it that figures cannot be trusted."""
+        return self.load_before > self.cores / 4
 
 
 def describe() -> Machine:
@@ -35,6 +41,7 @@ def describe() -> Machine:
         kernel=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         commit=_commit(),
+        load_before=round(os.getloadavg()[0], 1),
     )
 
 

@@ -59,6 +59,7 @@ def _where(report: Report) -> str:
         f"{machine.date}, {machine.cpu}, {machine.cores} cores, {machine.memory_gib:g} GiB, {machine.kernel}, "
         f"Python {machine.python}, commit {machine.commit}, {report.events:,} events"
         + (", quick: figures of short runs" if report.quick else "")
+        + (f", while others used the machine (load {machine.load_before:g})" if machine.is_busy else "")
     )
 
 

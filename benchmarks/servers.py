@@ -53,6 +53,14 @@ class Server(Closing):
             self.process.end()
 
     def _wait_ready(self) -> None:
+        """Raises RuntimeError, with the process ended."""
+        try:
+            self._poll()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _poll(self) -> None:
         end = time.perf_counter() + _START_SECONDS
         while time.perf_counter() < end:
             if self.running.popen.poll() is not None:
