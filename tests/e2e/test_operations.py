@@ -64,7 +64,8 @@ def test_metrics_count_events_and_requests_of_both_kinds_of_doors(bucket: TestBu
     before = [value(name) for name in (events, write, read)]
     bucket.record({"message": "a"}, {"message": "b"})
     bucket.list()
-    assert [value(name) for name in (events, write, read)] == [before[0] + 2, before[1] + 1, before[2] + 1]
+    assert value(events) >= before[0] + 2  # and the audit record of the bucket, sooner or later
+    assert [value(name) for name in (write, read)] == [before[1] + 1, before[2] + 1]
     assert value("headrace_store_events") > 0
 
 

@@ -7,7 +7,6 @@ import json
 import pytest
 
 from headrace.errors import Overloaded
-
 from tests.unit.web.fakes import TailItem, World, assert_problem, body_of, event, raw, scope_of
 
 TAIL = "/v1/buckets/default/tail"
