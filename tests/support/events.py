@@ -51,9 +51,9 @@ def append(batch: EventBatch, events: Iterable[StoredEvent], bucket_id: int) -> 
 def _append_party(
     party: Party | None, ids: list[str | None], types: list[str | None], names: list[str | None]
 ) -> None:
-    ids.append(party and party.id)
-    types.append(party and party.type)
-    names.append(party and party.name)
+    ids.append(party.id if party else None)
+    types.append(party.type if party else None)
+    names.append(party.name if party else None)
 
 
 def written(events: Sequence[StoredEvent]) -> Written:
