@@ -1,0 +1,44 @@
+"""`python -m tests.chaos --cycles N --seed S`: the kill test, as long as one likes. Status 1: it found something."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos.plants import PLANTS
+from tests.chaos.run import run
+
+
+def main() -> int:
+    options = _options()
+    seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
+    print(f"seed {seed}", flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="headrace-chaos-"))
+    env = {"HEADRACE_PLANT": options.plant} if options.plant else {}
+    module = "tests.chaos.planted" if options.plant else "headrace"
+    report = asyncio.run(
+        run(folder, cycles=options.cycles, seed=seed, module=module, env=env, say=lambda text: print(text, flush=True))
+    )
+    print(report)
+    if report.violations:
+        print(f"data, log and ledger are in {folder}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--cycles", type=int, default=25, help="how often the server is hit (25)")
+    parser.add_argument("--seed", type=int, help="repeat a run: the same events and faults (random)")
+    parser.add_argument("--plant", choices=sorted(PLANTS), help="serve with something planted (tests/chaos/plants.py)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Clients that send all the time, as the API lets them: single events and NDJSON, with ids of theirs or without,
+waiting for the store or not. What is safe to repeat is repeated until it is acknowledged; the rest is sent once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from dataclasses import dataclass
+
+from tests.chaos.events import Events
+from tests.chaos.http import Answer, Connection
+from tests.chaos.ledger import Event, Ledger
+
+_MOST_EVENTS = 120
+_PAUSE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    number: int
+    target: str
+    body: bytes
+    headers: dict[str, str]
+    events: list[Event]
+    again: bool
+
+
+class Traffic:
+    """`start`, and in the end `finish`, which lets every repeatable request come to its acknowledgement."""
+
+    def __init__(self, port: int, key: str, ledger: Ledger, seed: int, *, clients: int = 6, pause: float = 0.0) -> None:
+        self._chance = random.Random(seed)
+        self._events = Events(self._chance)
+        self._ledger = ledger
+        self._port = port
+        self._key = key
+        self._clients = clients
+        self._pause = pause
+        self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self.acknowledged = 0
+        self.refused = 0
+        self.broken: list[str] = []
+        """What a client saw that must not be."""
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._client(), name=f"client-{n}") for n in range(self._clients)]
+
+    async def finish(self, within: float = 30) -> None:
+        """Send nothing new; end what was begun. Raises TimeoutError when it is not acknowledged in time."""
+        self._stopping = True
+        async with asyncio.timeout(within):
+            await asyncio.gather(*self._tasks)
+
+    async def _client(self) -> None:
+        connection = Connection(self._port, self._key)
+        while not self._stopping:
+            await self._send(connection, self._request())
+            await asyncio.sleep(self._pause)
+        connection.close()
+
+    async def _send(self, connection: Connection, request: _Request) -> None:
+        while True:
+            attempt = self._ledger.attempt(request.number)
+            try:
+                answer = await connection.ask("POST", request.target, request.body, **request.headers)
+            except OSError as exc:
+                self._ledger.no_answer(attempt, str(exc))
+            else:
+                self._ledger.answer(attempt, answer.status, _ids(answer))
+                if answer.status in {201, 202}:
+                    self.acknowledged += len(request.events)
+                    await self._read_own_write(connection, answer)
+                    return
+                self.refused += 1
+            if not request.again:
+                return
+            await asyncio.sleep(_PAUSE)
+
+    async def _read_own_write(self, connection: Connection, answer: Answer) -> None:
+        """201 says that it can be queried now."""
+        if answer.status != 201:
+            return
+        event_id = _ids(answer)[-1]
+        try:
+            found = await connection.ask("GET", f"/v1/buckets/default/events/{event_id}")
+        except OSError:
+            return
+        if found.status not in {200, 503}:
+            self.broken.append(f"{event_id}: answered 201, and cannot be read: {found.status}")
+
+    def _request(self) -> _Request:
+        chance = self._chance
+        named = chance.random() < 0.4
+        many = chance.random() < 0.4
+        events = [self._events.make(named=named) for _ in range(chance.randint(1, _MOST_EVENTS) if many else 1)]
+        headers = {"Content_Type": "application/x-ndjson" if many else "application/json"}
+        keyed = not named and chance.random() < 0.4
+        number = self._ledger.request(events, again=named or keyed)
+        if keyed:
+            headers["Idempotency_Key"] = f"request-{number}"
+        target = "/v1/buckets/default/events" + ("?ack=stored" if chance.random() < 0.2 else "")
+        body = "\n".join(json.dumps(event, ensure_ascii=chance.random() < 0.5) for event in events)
+        return _Request(number, target, body.encode(), headers, events, again=named or keyed)
+
+
+def _ids(answer: Answer) -> list[str]:
+    if answer.status not in {201, 202}:
+        return []
+    answered = answer.json()
+    ids: list[str] = answered["ids"] if "ids" in answered else [answered["id"]]
+    return ids
