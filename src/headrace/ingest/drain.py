@@ -30,9 +30,12 @@ _LETTERS = UUID("b0c6f2a4-3d57-5c1e-8a52-0f6f8f6f2f11")
 
 Blocks = list[tuple[int, list[Frame]]]
 
-_BATCH_EVENTS = 122_880  # a row group of DuckDB: larger transactions go to the file at once, past its log
-_GATHERED = 20_000  # from here on a transaction's own 3 ms weigh little
+_BATCH_EVENTS = 122_880  # a row group of DuckDB; one event more, and its next checkpoint writes all of them again
+_FULL = 100_000
 _PACE_SECONDS = 0.15  # under steady load one transaction this often; an idle drain writes at once
+_BUSY = 5_000  # events within one pace: from here on a row costs a tenth less in a larger batch, and we wait longer
+_BUSY_PACE_SECONDS = 0.6
+_LOOK_SECONDS = 0.03
 
 
 class Drain:
@@ -73,13 +76,14 @@ class Drain:
     async def _gather(self, deliveries: list[Delivery], wait: float) -> None:
         """What is there at once, or, when a write was just now and nobody waits, what comes in a moment."""
         deliveries += await self._queue.receive(_BATCH_EVENTS, wait)
-        while deliveries and not _is_enough(deliveries):
-            pause = self._last_write + _PACE_SECONDS - self._clock.monotonic()
-            if pause <= 0:
+        while deliveries and not _is_urgent(deliveries):
+            events = _events(deliveries)
+            pace = _PACE_SECONDS if events < _BUSY else _BUSY_PACE_SECONDS
+            pause = self._last_write + pace - self._clock.monotonic()
+            if pause <= 0 or events >= _FULL:
                 break
-            await self._clock.sleep(min(pause, 0.03))
-            room = _BATCH_EVENTS - sum(delivery.block.events for delivery in deliveries)
-            deliveries += await self._queue.receive(room, 0)
+            await self._clock.sleep(min(pause, _LOOK_SECONDS))
+            deliveries += await self._queue.receive(_BATCH_EVENTS - events, 0)
 
     async def _store(self, deliveries: Sequence[Delivery]) -> int:
         began = self._clock.monotonic()
@@ -153,9 +157,12 @@ class Drain:
         return DeadLetter(identity, bucket_id, why.detail, self._clock.now(), payload)
 
 
-def _is_enough(deliveries: Sequence[Delivery]) -> bool:
-    events = sum(delivery.block.events for delivery in deliveries)
-    return events >= _GATHERED or any(is_urgent(delivery.block.payload) for delivery in deliveries)
+def _events(deliveries: Sequence[Delivery]) -> int:
+    return sum(delivery.block.events for delivery in deliveries)
+
+
+def _is_urgent(deliveries: Sequence[Delivery]) -> bool:
+    return any(is_urgent(delivery.block.payload) for delivery in deliveries)
 
 
 def _decode_all(deliveries: Sequence[Delivery]) -> EventBatch:

@@ -12,8 +12,9 @@ from tests.unit.ingest.fakes import NOW, FixedClock, HeldQueue, ListedEvents, Li
 class Bench:
     def __init__(self) -> None:
         self.queue, self.events, self.letters, self.told = HeldQueue(), ListedEvents(), ListedLetters(), Silent()
+        self.clock = FixedClock()
         self.drain = Drain(
-            self.queue, self.events, self.letters, self.told, self.told, FixedClock(), NoMetrics()  # type: ignore[arg-type]  # fakes have what is called
+            self.queue, self.events, self.letters, self.told, self.told, self.clock, NoMetrics()  # type: ignore[arg-type]  # fakes have what is called
         )  # fmt: skip
 
     def put(self, *frames: bytes, id: int = 1, events: int = 1) -> None:
@@ -89,3 +90,25 @@ async def test_rows_of_a_block_are_grouped_by_bucket_for_its_ids(bench: Bench) -
     await bench.drain.step()
     batch = bench.events.batches[0]
     assert (batch.blocks, batch.block_rows, batch.message) == ([(1, 1), (1, 2)], [0, 2], ["a", "c", "b"])
+
+
+async def test_after_a_write_the_drain_gathers_before_it_writes_again(bench: Bench) -> None:
+    bench.put(frame("a"), id=1)
+    await bench.drain.step()
+    late = iter([Delivery(Block(n, encode_block([frame(f"b{n}")]), 1), n) for n in range(2, 5)])
+
+    async def receive(max_events: int, wait: float) -> list[Delivery]:
+        return [one] if (one := next(late, None)) else []
+
+    bench.queue.receive = receive  # type: ignore[method-assign]  # what comes while it gathers
+    assert await bench.drain.step() == 3
+    assert len(bench.events.batches) == 2
+
+
+async def test_nobody_who_waits_for_the_store_waits_for_the_gathering(bench: Bench) -> None:
+    bench.put(frame("a"), id=1)
+    await bench.drain.step()
+    before = bench.clock.seconds
+    bench.queue.waiting.append(Delivery(Block(2, encode_block([frame("b")], urgent=True), 1), 2))
+    await bench.drain.step()
+    assert bench.clock.seconds == before
