@@ -203,7 +203,7 @@ def _services(
     def free_bytes() -> int:
         return shutil.disk_usage(data).free
 
-    snapshots = (ports.queue, ports.dead_letters, ports.events, ports.control)
+    snapshots = (ports.queue, ports.events, ports.dead_letters, ports.control)  # the order matters: see Backup
     return Services(
         authenticator=Authenticator(ports.accounts, clock),
         buckets=catalog,

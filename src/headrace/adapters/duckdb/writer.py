@@ -169,7 +169,8 @@ class Writer:
             with writing():
                 rows = self._blocks_between(min(old), max(old))
             stored = {(hi << 64 | lo, bucket) for hi, lo, bucket in rows}
-        ends = [*batch.block_rows[1:], len(batch)]
+        # No block is left when all that came was poison.
+        ends = [*batch.block_rows[1:], len(batch)] if batch.blocks else []
         for block, start, end in zip(batch.blocks, batch.block_rows, ends, strict=True):
             if block in stored:
                 yield range(start, end)
