@@ -23,7 +23,7 @@ from headrace.model.block import Block
 
 _log = logging.getLogger(__name__)
 
-_WAL_BYTES = 32 * 1024 * 1024  # then a checkpoint: 3 ms while the drain keeps up, 15 ms with a backlog
+_WAL_BYTES = 16 * 1024 * 1024  # then a checkpoint: 2 ms each while the drain keeps up, 8 ms with a backlog
 _DELETES_PER_COMMIT = 64  # about 5 µs each; more would be felt by the put that they ride with
 _DELETES_WHEN_IDLE = 512
 _SHRINK_BYTES = 64 * 1024 * 1024  # an empty file above this is replaced by a new one
