@@ -18,7 +18,7 @@ class PowerCutVfs(apsw.VFS):
 
 class _CachedFile(apsw.VFSFile):
     def __init__(self, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
-        super().__init__("", name, flags)  # type: ignore[arg-type]  # apsw takes what SQLite gave it
+        super().__init__("", name, flags)
         size = super().xFileSize()
         self._image = bytearray(super().xRead(size, 0)) if size else bytearray()
         self._unsynced: list[tuple[int, bytes]] = []

@@ -41,7 +41,7 @@ class FaultyVfs(apsw.VFS):
 
 class _FaultyFile(apsw.VFSFile):
     def __init__(self, vfs: FaultyVfs, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
-        super().__init__("", name, flags)  # type: ignore[arg-type]  # apsw takes what SQLite gave it
+        super().__init__("", name, flags)
         self._vfs = vfs
         self._name = name.filename() if isinstance(name, apsw.URIFilename) else str(name)
 
