@@ -96,6 +96,13 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             yield built
 
 
+async def migrate(settings: Settings) -> None:
+    """Bring the control data up to date. Raises DirectoryLocked while a server has the directory."""
+    with DirectoryLock(settings.data_dir):
+        control = await ControlDatabase.open(_sqlite_url(settings.data_dir), migrate=True)
+        await control.close()
+
+
 async def _open(settings: Settings, stack: AsyncExitStack) -> Adapters:
     data, clock = settings.data_dir, SystemClock()
     control = await ControlDatabase.open(_sqlite_url(data), migrate=settings.migrate == "on")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import backup, bench, buckets, doctor, export, query, restore, send, serve, status, tail
+from headrace.cli import backup, bench, buckets, doctor, export, migrate, query, restore, send, serve, status, tail
 from headrace.cli.failure import ExitCode, Failure
 from headrace.errors import HeadraceError
 
@@ -29,6 +29,7 @@ app.add_typer(buckets.app, name="buckets")
 app.command("backup")(backup.backup)
 app.command("restore")(restore.restore)
 app.command("doctor")(doctor.doctor)
+app.command("migrate")(migrate.migrate)
 app.command("bench")(bench.bench)
 
 
