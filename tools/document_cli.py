@@ -5,7 +5,6 @@ Run it with `.venv/bin/python tools/document_cli.py` after a change of a command
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from html import unescape
@@ -18,7 +17,7 @@ PAGE = ROOT / "docs" / "reference" / "cli.md"
 def cli_page() -> str:
     """The page as the commands are now."""
     command = [sys.executable, "-m", "typer", "headrace.cli.app", "utils", "docs", "--name", "headrace"]
-    plain = {**os.environ, "COLUMNS": "120", "TERM": "dumb", "NO_COLOR": "1"}  # the same page on every machine
+    plain = {"PATH": "", "COLUMNS": "120", "TERM": "dumb", "NO_COLOR": "1"}  # the same page on every machine
     made = subprocess.run(  # noqa: S603 - our own interpreter
         [*command, "--title", "Command line"], capture_output=True, text=True, check=True, env=plain
     )
