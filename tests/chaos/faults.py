@@ -43,7 +43,9 @@ class Stop:
 
     seconds: float
 
-    environment = {}  # noqa: RUF012 - nothing to set, and never written
+    @property
+    def environment(self) -> dict[str, str]:
+        return {}
 
     async def strike(self, server: Server, traffic: Traffic) -> None:
         assert server.process is not None
@@ -64,7 +66,9 @@ class Terminate:
 
     seconds: float
 
-    environment = {}  # noqa: RUF012 - as above
+    @property
+    def environment(self) -> dict[str, str]:
+        return {}
 
     async def strike(self, server: Server, traffic: Traffic) -> None:
         await under_way(traffic)

@@ -39,7 +39,7 @@ def _serve_queue_from(vfs: apsw.VFS, name: str) -> None:
     async def opened(*args: Any, **options: Any) -> SqliteQueue:
         return await open_queue(*args, **{**options, "vfs": name})
 
-    _set(wiring.SqliteQueue, "open", opened)
+    _set(SqliteQueue, "open", opened)
 
 
 # --- bugs ------------------------------------------------------------------------------------------------------------

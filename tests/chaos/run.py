@@ -159,8 +159,8 @@ async def _dead_tokens(connection: Connection) -> list[str]:
 
 async def _get(connection: Connection, target: str) -> Answer:
     for _ in range(100):
-        answer = await connection.ask("GET", target)
-        if answer.status == 200:
+        if (answer := await connection.ask("GET", target)).status == 200:
             return answer
         await asyncio.sleep(0.1)
+    answer = await connection.ask("GET", target)
     raise AssertionError(f"{target} answers {answer.status}: {answer.body[:300]!r}")
