@@ -353,7 +353,7 @@ async def test_what_has_no_value_counts_in_the_bar_but_in_no_group(events: Event
     assert list(await events.histogram(1, EVERYTHING, HOUR, "service")) == [HistogramBar(NOON, 2, (("a", 1),))]
 
 
-@pytest.mark.parametrize("wanted", [EVERYTHING, EventFilter(texts=((Word("x"),),))], ids=["all", "by text"])
+@pytest.mark.parametrize("wanted", [EVERYTHING, EventFilter(texts=((Word("x"),),))], ids=["all", "filtered"])
 async def test_facets_are_the_most_frequent_values(events: Events, wanted: EventFilter) -> None:
     rows = [("info", "a", "u1"), ("info", "b", "u1"), ("error", "b", None), ("info", None, "u2")]
     await events.write(

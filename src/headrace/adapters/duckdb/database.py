@@ -33,6 +33,10 @@ class DuckDBOptions:
     """Disk that large reads may use while they run."""
 
 
+class Busy(Unavailable):
+    """A checkpoint has to wait."""
+
+
 class Database:
     """The file and the one connection that writes; `cursor()` makes others that read."""
 
@@ -58,6 +62,7 @@ class Database:
 
     def open(self) -> None:
         """Open the file, or make it. Raises NewerFormat, DirectoryLocked, Unusable or Unavailable."""
+        _check_kind(self._options.path)
         try:
             connection = duckdb.connect(str(self._options.path), config=self._config())
         except (duckdb.IOException, duckdb.SerializationException) as exc:
@@ -69,7 +74,7 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
+        self._connection, self._keep_log = connection, False
 
     def close(self) -> None:
         """Let go of the file; what is in the log goes into it, so that the next start is quick."""
@@ -85,9 +90,18 @@ class Database:
         self._keep_log = keep
 
     def checkpoint(self) -> None:
-        """Bring the log into the file, and free what deletes have left; not while the log is kept."""
-        if not self._keep_log:
+        """Bring the log into the file, and free what deletes have left; not while the log is kept.
+
+        Raises Busy when a transaction of another connection is in the way.
+        """
+        if self._keep_log:
+            return
+        try:
             self.connection.execute("CHECKPOINT")
+        except duckdb.TransactionException as exc:
+            if "Cannot CHECKPOINT" in str(exc):
+                raise Busy("the event store is busy with other transactions: try again in a moment") from exc
+            raise
 
     def _config(self) -> dict[str, str | bool | int | float | list[str]]:
         options = self._options
@@ -97,12 +111,23 @@ class Database:
             "checkpoint_threshold": f"{options.checkpoint_bytes}B",
             "temp_directory": f"{options.path}.tmp",
             "max_temp_directory_size": f"{options.spill_bytes}B",
+            # Otherwise two threads cut a row group of input into 110,592 and 12,288 rows, and the next checkpoint
+            # writes everything again. Whatever needs an order has an ORDER BY.
+            "preserve_insertion_order": False,
             # A page of 1,000 and an offset of 10,000: the rows are fetched after the sort, the sort needs few columns.
             "late_materialization_max_rows": 12_000,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "allow_community_extensions": False,
         }
+
+
+def _check_kind(path: Path) -> None:
+    """DuckDB would fetch an extension to open a SQLite file. Raises Unusable."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        head = file.read(12)
+        if head and head[8:] != b"DUCK":
+            raise Unusable(f"{path} is not a DuckDB file: move it away, or choose another data directory")
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -126,6 +151,6 @@ def _why_not(path: Path, exc: duckdb.Error) -> Unusable | Unavailable:
     text = str(exc)
     if "Conflicting lock" in text:
         return DirectoryLocked(f"another process has {path} open: stop it, or choose another data directory")
-    if "not a valid DuckDB" in text or "older version" in text or "newer version" in text:
+    if "older version" in text or "newer version" in text:
         return Unusable(f"{path} cannot be read by this Headrace: {text}")
     return Unavailable(f"cannot open {path}: {text}")

@@ -6,6 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 from headrace.adapters.duckdb.arrow import slices
 from headrace.adapters.duckdb.known_ids import RANGE_BITS, KnownIds, keys, range_keys
@@ -24,10 +25,23 @@ class Ids:
     n: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, batch: EventBatch, row: int, count: int) -> None:
+        """A range. Only before `add_singles`."""
         self.bucket_id.append(batch.bucket_id[row])
         self.id_hi.append(batch.id_hi[row])
         self.id_lo.append(batch.id_lo[row])
         self.n.append(count)
+
+    def add_singles(self, batch: EventBatch, rows: Sequence[int]) -> None:
+        if len(rows) == len(batch) and not self.n:  # all: nothing to pick
+            self.bucket_id, self.id_hi, self.id_lo = batch.bucket_id, batch.id_hi, batch.id_lo
+            self.n = array("q", [1]) * len(rows)
+            return
+        for part in slices(len(rows)):
+            for column, values in (
+                (self.bucket_id, batch.bucket_id), (self.id_hi, batch.id_hi), (self.id_lo, batch.id_lo),
+            ):  # fmt: skip
+                column.extend([values[row] for row in rows[part]])
+            self.n.extend(repeat(1, part.stop - part.start))
 
 
 @dataclass(slots=True)
@@ -88,8 +102,7 @@ def duplicates(batch: EventBatch, rows: set[int], stored: Callable[[Ids], set[in
     """Those of `rows` whose ids are stored (as `stored` tells, by places), or come earlier in the batch."""
     order = sorted(rows)
     ids = Ids()
-    for row in order:
-        ids.add(batch, row, 1)
+    ids.add_singles(batch, order)
     left_out = {order[place] for place in stored(ids)} if order else set()
     seen: set[tuple[int, int, int]] = set()
     for row in order:
@@ -103,13 +116,10 @@ def duplicates(batch: EventBatch, rows: set[int], stored: Callable[[Ids], set[in
 def new_ids(batch: EventBatch, chosen: Chosen, left_out: set[int]) -> Ids:
     """What to remember: the chosen ids without the rows left out."""
     ids = Ids()
-    for part in slices(len(chosen.singles)):
-        for row in chosen.singles[part]:
-            if row not in left_out:
-                ids.add(batch, row, 1)
     for entry in chosen.ranges:
         for row, count in _runs(entry, left_out):
             ids.add(batch, row, count)
+    ids.add_singles(batch, [row for row in chosen.singles if row not in left_out] if left_out else chosen.singles)
     return ids
 
 

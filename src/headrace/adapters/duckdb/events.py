@@ -12,7 +12,7 @@ from headrace.adapters.duckdb import reads
 from headrace.adapters.duckdb.backup import copy_file
 from headrace.adapters.duckdb.counters import Counters
 from headrace.adapters.duckdb.database import Database, DuckDBOptions
-from headrace.adapters.duckdb.faults import Broken
+from headrace.adapters.duckdb.faults import Broken, writing
 from headrace.adapters.duckdb.known_ids import KnownIds
 from headrace.adapters.duckdb.loading import load_known_ids
 from headrace.adapters.duckdb.readers import Readers, Session
@@ -125,6 +125,8 @@ class DuckDBEvents:
             await self._change(self._hold)
             try:
                 await asyncio.to_thread(copy_file, self._options.path, Path(directory))
+            except OSError as exc:
+                raise Unavailable(f"cannot write the copy into {directory}: {exc}") from exc
             finally:
                 await self._change(lambda: self._database.keep_log(False))
 
@@ -140,15 +142,16 @@ class DuckDBEvents:
         self._begin()
 
     def _reopen(self) -> None:
+        self._writer.doubt()
         self._close()
         self._open()
 
     def _begin(self) -> None:
         self._writer.load()
         self._counters.reset()
-        since = self._clock.now() - self._options.dedup_window * SECOND
+        now = self._clock.now()
         self._loader = Session(self._database.cursor())
-        self._known = self._loading.submit(load_known_ids, self._loader, since)
+        self._known = self._loading.submit(load_known_ids, self._loader, now - self._options.dedup_window * SECOND, now)
 
     def _close(self) -> None:
         """Every cursor has to go first: DuckDB would hand out the same, broken, instance again."""
@@ -164,8 +167,9 @@ class DuckDBEvents:
         return self._counters.stats(session, bucket_id, self._writer.last_seq, slack)
 
     def _hold(self) -> None:
-        self._database.checkpoint()
-        self._database.keep_log(True)
+        with writing():
+            self._database.checkpoint()
+            self._database.keep_log(True)
 
     def _forget(self, blocks_before: int, ids_before: int) -> None:
         self._writer.forget(blocks_before, ids_before)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
+from headrace.adapters.duckdb.arrow import SLICE
 from headrace.adapters.duckdb.faults import reading
 from headrace.errors import Overloaded, QueryTimeout, Unavailable
 
@@ -31,8 +32,7 @@ class Session:
 
     def pages(self, sql: str, params: Sequence[object] = ()) -> Iterator[list[tuple[Any, ...]]]:
         """The same, a few rows at a time."""
-        if self._stopped:
-            raise QueryTimeout("the query took too long and was stopped: ask for less time, or filter more")
+        self._check()
         with reading():
             result = self._cursor.execute(sql, list(params))
             try:
@@ -42,6 +42,13 @@ class Session:
                 result.abort()  # else it would hold its snapshot of the file until the next statement
                 raise
 
+    def column(self, sql: str, params: Sequence[object] = ()) -> Iterator[list[Any]]:
+        """The first column of a long answer, a slice at a time: through Arrow, at a tenth of the cost of rows."""
+        self._check()
+        with reading():
+            for batch in self._cursor.sql(sql, params=list(params)).to_arrow_reader(SLICE):
+                yield batch.column(0).to_pylist()
+
     def stop(self) -> None:
         """From any thread: end the statement that runs, and let no other begin."""
         self._stopped = True
@@ -49,6 +56,10 @@ class Session:
 
     def begin(self) -> None:
         self._stopped = False
+
+    def _check(self) -> None:
+        if self._stopped:
+            raise QueryTimeout("the query took too long and was stopped: ask for less time, or filter more")
 
     def close(self) -> None:
         self._cursor.close()

@@ -105,13 +105,13 @@ def time_range(session: Session, bucket_id: int, wanted: EventFilter) -> tuple[i
 def facets(
     session: Session, bucket_id: int, wanted: EventFilter, fields: Sequence[str], limit: int
 ) -> dict[str, list[FacetValue]]:
-    """One scan for all fields where the filter has to look into texts; else a scan each, of that one column.
+    """One scan for all fields where there is a filter; else a scan each, of that one column.
 
     Counting a column of few values alone takes 14 ms of 5 M events, since only their numbers are read; four at once
-    take 86 ms.
+    take 86 ms. A filter would have to be applied in each of the scans.
     """
     where = add_times(condition(bucket_id, wanted), wanted.since, wanted.until)
-    if len(fields) > 1 and (wanted.texts or wanted.attributes):
+    if len(fields) > 1 and is_selective(wanted):
         return _facets_together(session, where, fields, limit)
     return {field: _facet(session, where, field, limit) for field in fields}
 

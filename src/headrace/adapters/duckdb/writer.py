@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import duckdb
 
 from headrace.adapters.duckdb import arrow
-from headrace.adapters.duckdb.database import Database
+from headrace.adapters.duckdb.database import Busy, Database
 from headrace.adapters.duckdb.dedup import Chosen, Ids, chosen, doubtful, duplicates, new_ids
 from headrace.adapters.duckdb.faults import writing
 from headrace.adapters.duckdb.known_ids import RANGE_BITS, KnownIds
@@ -43,6 +43,14 @@ class Writer:
         self.last_seq = 0
         self._newest_block = 0  # the time of the newest block stored: a block from later on cannot be stored yet
         self._deleted = 0
+        self._doubted = False
+
+    def doubt(self) -> None:
+        """After an error of the disk: what is read back may be in memory only, and must be written anew to be believed.
+
+        An fsync that failed once says nothing when it is repeated on the same pages.
+        """
+        self._doubted = True
 
     def load(self) -> None:
         """Where the file left off."""
@@ -53,6 +61,7 @@ class Writer:
 
     def write(self, batch: EventBatch, known: Future[KnownIds], now: int) -> Written:
         """See ports/events.py. Waits for `known` only if the batch has chosen ids."""
+        self._settle()
         skipped = list(self._redelivered(batch))
         ids, left_out = Chosen(), {row for rows in skipped for row in rows}
         if batch.chosen:
@@ -107,23 +116,35 @@ class Writer:
                 run = self._database.connection.execute
                 slice_where = f"{where} AND seq BETWEEN ? AND ?"
                 count = _number(run(f"DELETE FROM events WHERE {slice_where}", [*params, start, start + _SLICE - 1]))
-                # Deleted positions must not be given again: max(seq) may be among them.
-                run("UPDATE meta SET value = ? WHERE key = 'seq_floor'", [self.last_seq])
+                self._keep_position()
             self._deleted += count
             yield count
 
     def free(self) -> None:
-        """Give the space of what was deleted back to the file, once it is worth it."""
+        """Give the space of what was deleted back to the file, once it is worth it, and nothing is in the way."""
         if self._deleted >= ROW_GROUP:
-            with writing():
+            with suppress(Busy), writing():
                 self._database.checkpoint()
-            self._deleted = 0
+                self._deleted = 0
 
     def forget(self, blocks_before: int, ids_before: int) -> None:
         with self._transaction():
             run = self._database.connection.execute
             run("DELETE FROM stored_blocks WHERE stored_at < ?", [blocks_before])
             run("DELETE FROM client_ids WHERE seen_at < ?", [ids_before])
+
+    def _settle(self) -> None:
+        """Write the log into the file before anything in it is taken for durable."""
+        if self._doubted:
+            with self._transaction():  # so that there is something to write
+                self._keep_position()
+            with writing():
+                self._database.checkpoint()
+            self._doubted = False
+
+    def _keep_position(self) -> None:
+        """Positions up to here must not be given again, whatever is deleted."""
+        self._database.connection.execute("UPDATE meta SET value = ? WHERE key = 'seq_floor'", [self.last_seq])
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
