@@ -29,6 +29,8 @@ from headrace.ports.recent import Recent
 _LETTERS = UUID("b0c6f2a4-3d57-5c1e-8a52-0f6f8f6f2f11")
 
 Blocks = list[tuple[int, list[Frame]]]
+Place = tuple[int, int, int]
+"""The block's id, the frame's number in it, the event's number in the frame."""
 
 _BATCH_EVENTS = 122_880  # a row group of DuckDB; one event more, and its next checkpoint writes all of them again
 _FULL = 100_000
@@ -126,19 +128,21 @@ class Drain:
         try:
             raws = list(split_block(delivery.block.payload))
         except Poison as exc:
-            letters.append(self._letter(block_id, 0, None, delivery.block.payload, exc))
+            letters.append(self._letter((block_id, 0, 0), None, delivery.block.payload, exc))
             return []
         sound: list[Frame] = []
-        for raw in raws:
+        for number, raw in enumerate(raws):
+            place = (block_id, number, 0)
             try:
                 frame = decode_frame(raw)
             except Exception as exc:  # noqa: BLE001 - whatever it is, it is this frame's
-                letters.append(self._letter(block_id, len(letters), None, raw, Poison(f"not a frame: {exc}")))
+                letters.append(self._letter(place, None, raw, Poison(f"not a frame: {exc}")))
                 continue
-            sound += await self._bisect(block_id, frame, letters)
+            sound += await self._bisect(place, frame, letters)
         return sound
 
-    async def _bisect(self, block_id: int, frame: Frame, letters: list[DeadLetter]) -> list[Frame]:
+    async def _bisect(self, place: Place, frame: Frame, letters: list[DeadLetter]) -> list[Frame]:
+        block_id, number, begin = place
         try:
             await self._events.check(await asyncio.to_thread(batch_of, [(block_id, [frame])]))
         except Poison as exc:
@@ -147,13 +151,18 @@ class Drain:
             except Poison:
                 halves = ()
             if not halves:
-                letters.append(self._letter(block_id, len(letters), frame.bucket_id, encode_frame(frame), exc))
+                letters.append(self._letter(place, frame.bucket_id, encode_frame(frame), exc))
                 return []
-            return [one for half in halves for one in await self._bisect(block_id, half, letters)]
+            places = (place, (block_id, number, begin + halves[0].count))
+            sound = [await self._bisect(at, half, letters) for at, half in zip(places, halves, strict=True)]
+            return sound[0] + sound[1]
         return [frame]
 
-    def _letter(self, block_id: int, place: int, bucket_id: int | None, payload: bytes, why: Poison) -> DeadLetter:
-        identity = uuid5(_LETTERS, block_id.to_bytes(16) + place.to_bytes(4))
+    def _letter(self, place: Place, bucket_id: int | None, payload: bytes, why: Poison) -> DeadLetter:
+        # From its place alone: a block that comes again, in whatever company, gives the same letter. In the form of a
+        # UUIDv7 with the block's time, so that letters sort by age.
+        digest = uuid5(_LETTERS, b"".join(part.to_bytes(16) for part in place))
+        identity = place[0] >> 80 << 80 | 7 << 76 | digest & (0xFFF << 64 | (1 << 64) - 1)
         return DeadLetter(identity, bucket_id, why.detail, self._clock.now(), payload)
 
 

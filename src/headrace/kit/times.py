@@ -48,7 +48,7 @@ def from_epoch(number: float) -> int:
             return number * SECOND
         if size < 10**14:
             return number * 1_000
-        return number if size < 10**17 else number // 1_000
+        return number if size < 10**17 else (number + 500) // 1_000
     if size < 1e11:
         return round(number * SECOND)
     if size < 1e14:

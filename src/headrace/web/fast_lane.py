@@ -30,7 +30,7 @@ Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 ROUTE = "/v1/buckets/{bucket}/events"
 _PREFIX, _SUFFIX = "/v1/buckets/", "/events"
-_JSON = [(b"content-type", b"application/json")]
+_JSON = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
 _LINES = frozenset(("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"))
 _MAX_KEY = 256
 _encode = msgspec.json.Encoder().encode

@@ -112,3 +112,13 @@ async def test_nobody_who_waits_for_the_store_waits_for_the_gathering(bench: Ben
     bench.queue.waiting.append(Delivery(Block(2, encode_block([frame("b")], urgent=True), 1), 2))
     await bench.drain.step()
     assert bench.clock.seconds == before
+
+
+async def test_a_letter_has_the_same_id_in_whatever_company_its_block_comes_again(bench: Bench) -> None:
+    bench.put(frame("a", "poison"), id=5, events=2)
+    await bench.drain.step()
+    bench.put(frame("poison"), id=4)
+    bench.put(frame("a", "poison"), id=5, events=2)
+    await bench.drain.step()
+    first, other, again = bench.letters.letters
+    assert first.id == again.id != other.id

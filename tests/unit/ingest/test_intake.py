@@ -131,7 +131,7 @@ async def test_attributes_keep_their_digits_and_their_order(bench: Bench) -> Non
         ("1700000000.25", 1_700_000_000_250_000),
         ("1700000000123", 1_700_000_000_123_000),
         ("1700000000123456", 1_700_000_000_123_456),
-        ("1700000000123456789", 1_700_000_000_123_456),
+        ("1700000000123456789", 1_700_000_000_123_457),
         ('"2023-11-14T22:13:20Z"', 1_700_000_000_000_000),
         ('"2023-11-15T00:13:20.5+02:00"', 1_700_000_000_500_000),
     ],
@@ -207,6 +207,28 @@ async def test_a_byte_order_mark_is_passed_over(bench: Bench) -> None:
     await bench.intake.lines(DOOR, b'\xef\xbb\xbf{"message":"b"}')
     await bench.intake.array(DOOR, b'\xef\xbb\xbf[{"message":"c"}]')
     assert bench.batch.message == ["a", "b", "c"]
+
+
+async def test_half_a_surrogate_pair_spoils_only_its_own_item_of_an_array(bench: Bench) -> None:
+    body = rb'[{"message":"a"},{"message":"\ud800"},'
+    body += rb'{"message":"x","attributes":{"k":"\udc00"}},{"message":"\\ud800 \ud83d\ude00"}]'
+    accepted = await bench.intake.array(DOOR, body)
+    assert [error.index for error in accepted.errors] == [1, 2]
+    assert bench.batch.message == ["a", "\\ud800 😀"]
+
+
+@pytest.mark.parametrize("deep", ["[" * 100_000 + "]" * 100_000, '{"a":' * 90_000 + "1" + "}" * 90_000])
+async def test_a_deeply_nested_item_of_an_array_is_refused_alone(bench: Bench, deep: str) -> None:
+    body = f'[{{"message":"a, [b"}},{{"message":"x","attributes":{{"k":{deep}}}}}, {{"message":"c"}}]'
+    accepted = await bench.intake.array(DOOR, body.encode())
+    assert [error.index for error in accepted.errors] == [1]
+    assert bench.batch.message == ["a, [b", "c"]
+
+
+async def test_an_array_that_does_not_end_is_malformed_however_deep(bench: Bench) -> None:
+    for body in (b"[" * 100_000, b'[{"message":"a"}', b'[{"message":"a"}] x'):
+        with pytest.raises(Malformed):
+            await bench.intake.array(DOOR, body)
 
 
 async def test_a_pretty_printed_array_is_taken_item_by_item(bench: Bench) -> None:
