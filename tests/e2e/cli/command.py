@@ -51,7 +51,7 @@ class Cli:
     def events(self, *words: object, count: int | None = None) -> list[dict[str, Any]]:
         """All events (exactly `count`), oldest first, once all that was acknowledged can be read."""
         self.settle()
-        lines = self("query", *words, "-n", 0, "--order", "asc", "-o", "ndjson").stdout.splitlines()
+        lines = self("export", *words).stdout.splitlines()
         assert count is None or len(lines) == count
         return [json.loads(line) for line in lines]
 

@@ -13,15 +13,17 @@ from headrace.cli.sending import json_values
 from headrace.cli.sending.json_values import Broken, split_values
 from tests.unit.cli.sources import file_source, pipe_source
 
+_TEXT = st.text(max_size=6)
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.none() | st.integers() | _TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=8,
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
-    events=st.lists(st.dictionaries(st.text(), _JSON), max_size=8),
+    events=st.lists(st.dictionaries(_TEXT, _JSON, max_size=4), max_size=5),
     indent=st.sampled_from((None, 2)),
     in_array=st.booleans(),
     at=st.integers(0, 200),
