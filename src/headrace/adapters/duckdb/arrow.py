@@ -21,17 +21,31 @@ from headrace.kit.times import EPOCH
 from headrace.model.event import EventBatch
 
 SLICE = 2048  # rows; one vector of DuckDB, and 0.1 ms of the GIL for a column of strings
+_HOLD = 0.0005  # seconds that one thread may keep the GIL while others (the event loop) wait for it
 _BREATH = 20e-6
 
 _FIXED = {"q": pa.int64(), "Q": pa.uint64(), "I": pa.uint32()}
 
 
-def slices(size: int) -> Iterator[slice]:
-    """Slices of at most SLICE rows; between two, other threads (the event loop) get the GIL."""
-    for start in range(0, size, SLICE):
-        if start:
+class Pace:
+    """Lets other threads have the GIL in time: Python itself would let them wait for 5 ms."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    def breathe(self) -> None:
+        """Call after every 0.1 ms of work."""
+        if time.perf_counter() - self._since > _HOLD:
             time.sleep(_BREATH)
+            self._since = time.perf_counter()
+
+
+def slices(size: int) -> Iterator[slice]:
+    """Slices of at most SLICE rows; between two, other threads get the GIL."""
+    pace = Pace()
+    for start in range(0, size, SLICE):
         yield slice(start, min(start + SLICE, size))
+        pace.breathe()
 
 
 def fixed(values: array[int]) -> Any:
@@ -59,10 +73,13 @@ def events_table(batch: EventBatch, first_seq: int, kept: Sequence[int] | None) 
 def _record_batches(batch: EventBatch, first_seq: int, kept: Sequence[int] | None) -> Iterator[Any]:
     names = [name for name, _ in EVENT_COLUMNS]
     columns = [(_converter(name), getattr(batch, name)) for name in names[1:]]
+    pace = Pace()
     for part in slices(len(batch) if kept is None else len(kept)):
-        seqs = fixed(array("q", range(first_seq + part.start, first_seq + part.stop)))
+        arrays = [fixed(array("q", range(first_seq + part.start, first_seq + part.stop)))]
         rows = part if kept is None else kept[part]
-        arrays = [seqs, *(convert(_picked(values, rows)) for convert, values in columns)]
+        for convert, values in columns:
+            arrays.append(convert(_picked(values, rows)))
+            pace.breathe()
         yield pa.RecordBatch.from_arrays(arrays, names)
 
 
@@ -78,8 +95,10 @@ def _converter(name: str) -> Callable[[Any], Any]:
     """What makes the Arrow array of a slice of the column."""
     if name in ("bucket_id", "id_hi", "id_lo"):
         return fixed
-    if name in ("time", "received_at"):
+    if name == "time":
         return _timestamps
+    if name == "received_at":
+        return lambda values: fixed(values).view(pa.timestamp("us"))
     if name == "attributes":
         return _json_texts
     kind = pa.string() if name in STRINGS else pa.uint8()

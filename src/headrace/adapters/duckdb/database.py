@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from headrace.adapters.duckdb import schema
 from headrace.errors import DirectoryLocked, NewerFormat, Unavailable, Unusable
 
 _KEEP_LOG = "1TB"
+_PATIENCE = 50  # tries of a checkpoint, in half a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +94,18 @@ class Database:
     def checkpoint(self) -> None:
         """Bring the log into the file, and free what deletes have left; not while the log is kept.
 
-        Raises Busy when a transaction of another connection is in the way.
+        Raises Busy when a read of another connection stays in the way.
         """
-        if self._keep_log:
-            return
-        try:
-            self.connection.execute("CHECKPOINT")
-        except duckdb.TransactionException as exc:
-            if "Cannot CHECKPOINT" in str(exc):
-                raise Busy("the event store is busy with other transactions: try again in a moment") from exc
-            raise
+        for _ in range(0 if self._keep_log else _PATIENCE):
+            try:
+                self.connection.execute("CHECKPOINT")
+                return
+            except duckdb.TransactionException as exc:
+                if "Cannot CHECKPOINT" not in str(exc):
+                    raise
+                time.sleep(0.01)
+        if not self._keep_log:
+            raise Busy("the event store is busy with long queries: try again in a moment")
 
     def _config(self) -> dict[str, str | bool | int | float | list[str]]:
         options = self._options
