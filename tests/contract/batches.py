@@ -49,7 +49,7 @@ def _append_row(batch: EventBatch, one: dict[str, Any]) -> None:
     batch.id_hi.append(hi)
     batch.id_lo.append(lo)
     batch.time.append(to_datetime(one["time"]))
-    batch.received_at.append(to_datetime(one.get("received_at", NOON)))
+    batch.received_at.append(one.get("received_at", NOON))
     batch.level.append(LEVELS.index(one["level"]))
     attributes = one.get("attributes")
     batch.attributes.append(attributes.encode() if isinstance(attributes, str) else attributes)

@@ -36,6 +36,14 @@ def test_counters_count(metrics: Metrics) -> None:
     assert values(metrics)["headrace_events_accepted_total"] == 42
 
 
+def test_a_watched_gauge_says_what_it_reads_now(metrics: Metrics) -> None:
+    now = [2.0]
+    metrics.add(TAILS, 3)
+    metrics.watch(TAILS, lambda: now[0])
+    now[0] = 4.0
+    assert values(metrics)["headrace_tails"] == 7
+
+
 def test_gauges_move_and_are_set(metrics: Metrics) -> None:
     metrics.add(TAILS, 3)
     metrics.add(TAILS, -1)

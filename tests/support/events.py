@@ -35,7 +35,7 @@ def append(batch: EventBatch, events: Iterable[StoredEvent], bucket_id: int) -> 
         batch.id_hi.append(hi)
         batch.id_lo.append(lo)
         batch.time.append(to_datetime(event.time))
-        batch.received_at.append(to_datetime(event.received_at))
+        batch.received_at.append(event.received_at)
         batch.level.append(event.level)
         batch.service.append(event.service)
         batch.action.append(event.action)

@@ -31,14 +31,17 @@ _levels = _Levels(LEVEL_INDEX)
 
 def append_block(batch: EventBatch, block_id: int, frames: Sequence[Frame]) -> None:
     """Add the events of a block, grouped by bucket. Raises Poison, with the batch unusable, when one cannot be read."""
-    for bucket_id in dict.fromkeys(frame.bucket_id for frame in frames):
+    for bucket_id in dict.fromkeys([frame.bucket_id for frame in frames]):
         batch.blocks.append((block_id, bucket_id))
         batch.block_rows.append(len(batch))
         for part in _slices([frame for frame in frames if frame.bucket_id == bucket_id]):
             _append_slice(batch, part)
 
 
-def _slices(frames: Sequence[Frame]) -> Iterator[list[Frame]]:
+def _slices(frames: Sequence[Frame]) -> Iterator[Sequence[Frame]]:
+    if sum([len(frame.lines) for frame in frames]) <= _SLICE_BYTES:
+        yield frames
+        return
     part: list[Frame] = []
     size = 0
     for frame in frames:
@@ -52,9 +55,15 @@ def _slices(frames: Sequence[Frame]) -> Iterator[list[Frame]]:
 
 def _append_slice(batch: EventBatch, frames: Sequence[Frame]) -> None:
     events = _decode(frames)
-    for frame in frames:
-        _append_ids(batch, frame)
-        batch.received_at.extend(repeat(to_datetime(frame.received_at), frame.count))
+    if all(frame.count == 1 and not frame.ids and not frame.chosen for frame in frames):
+        # Single events, as they come at high rates: 0.2 µs each, and 1.5 one frame at a time.
+        batch.id_hi.extend([frame.id_hi for frame in frames])
+        batch.id_lo.extend([frame.id_lo for frame in frames])
+        batch.received_at.extend([frame.received_at for frame in frames])
+    else:
+        for frame in frames:
+            _append_ids(batch, frame)
+            batch.received_at.extend(repeat(frame.received_at, frame.count))
     batch.bucket_id.extend(repeat(frames[0].bucket_id, len(events)))
     _append_fields(batch, events)
 
@@ -65,7 +74,7 @@ def _decode(frames: Sequence[Frame]) -> list[WireEvent]:
         events = wire.decode_lines(lines)
     except wire.UNDECODABLE as exc:
         raise Poison(f"an event cannot be decoded: {exc}") from exc
-    expected = sum(frame.count for frame in frames)
+    expected = sum([frame.count for frame in frames])
     if len(events) != expected:
         raise Poison(f"{len(events)} events where the frame says {expected}")
     return events
@@ -105,10 +114,13 @@ def _append_fields(batch: EventBatch, events: Sequence[WireEvent]) -> None:
     batch.span_id.extend(spans)
 
 
-def _times(times: Sequence[datetime | float | None], received: Sequence[datetime]) -> Sequence[datetime]:
+def _times(times: Sequence[datetime | float | None], received: Sequence[int]) -> Sequence[datetime]:
     if set(map(type, times)) == {datetime}:
         return times  # type: ignore[return-value]  # checked in the line above
-    return [at if time is None else wire.moment_to_datetime(time) for time, at in zip(times, received, strict=True)]
+    return [
+        to_datetime(at) if time is None else wire.moment_to_datetime(time)
+        for time, at in zip(times, received, strict=True)
+    ]
 
 
 def _append_parties(

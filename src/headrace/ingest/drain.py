@@ -34,9 +34,9 @@ Place = tuple[int, int, int]
 
 _BATCH_EVENTS = 122_880  # a row group of DuckDB; one event more, and its next checkpoint writes all of them again
 _FULL = 100_000
-_PACE_SECONDS = 0.15  # under steady load one transaction this often; an idle drain writes at once
+_PACE_SECONDS = 0.25  # under steady load one transaction this often; an idle drain writes at once
 _BUSY = 5_000  # events within one pace: from here on a row costs a tenth less in a larger batch, and we wait longer
-_BUSY_PACE_SECONDS = 0.6
+_BUSY_PACE_SECONDS = 0.75
 _LOOK_SECONDS = 0.03
 
 

@@ -43,15 +43,16 @@ class ChosenIds:
 class EventBatch:
     """Events as columns of equal length, in the order of their blocks. What `ports/events.write` takes.
 
-    `id_hi` and `id_lo` are the halves of a UUID (unsigned 64 bits each); times are aware datetimes; `level` is an
-    index into LEVELS; `attributes` is the JSON text of an object, as the client sent it, or None.
+    `id_hi` and `id_lo` are the halves of a UUID (unsigned 64 bits each); `time` is an aware datetime, as it was
+    decoded, `received_at` µs since 1970; `level` is an index into LEVELS; `attributes` is the JSON text of an object,
+    as the client sent it, or None.
     """
 
     bucket_id: array[int] = field(default_factory=lambda: array("q"))
     id_hi: array[int] = field(default_factory=lambda: array("Q"))
     id_lo: array[int] = field(default_factory=lambda: array("Q"))
     time: list[datetime] = field(default_factory=list)
-    received_at: list[datetime] = field(default_factory=list)
+    received_at: array[int] = field(default_factory=lambda: array("q"))
     level: list[int] = field(default_factory=list)
     service: list[str | None] = field(default_factory=list)
     action: list[str | None] = field(default_factory=list)

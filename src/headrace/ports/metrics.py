@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from headrace.model.metric import Metric
@@ -16,6 +17,9 @@ class Metrics(Protocol):
 
     def observe(self, metric: Metric, value: float, *labels: str) -> None:
         """Put one value into a histogram."""
+
+    def watch(self, gauge: Metric, read: Callable[[], float]) -> None:
+        """Add what `read` says at each rendering to a gauge without labels: for what changes too often to be told."""
 
     def render(self) -> tuple[str, bytes]:
         """(content type, everything in the Prometheus text format)."""

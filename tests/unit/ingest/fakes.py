@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from headrace.errors import HeadraceError, Poison
 from headrace.kit.ids import joined
@@ -38,6 +38,8 @@ class NoMetrics:
     def set(self, metric: Metric, value: float, *labels: str) -> None: ...
 
     def observe(self, metric: Metric, value: float, *labels: str) -> None: ...
+
+    def watch(self, gauge: Metric, read: Callable[[], float]) -> None: ...
 
     def render(self) -> tuple[str, bytes]:
         return "", b""

@@ -119,6 +119,8 @@ class CountingMetrics:
     def set(self, metric: Metric, value: float, *labels: str) -> None:
         self.values[metric.name, *labels] = value
 
+    def watch(self, gauge: Metric, read: object) -> None: ...
+
     def observe(self, metric: Metric, value: float, *labels: str) -> None:
         self.values[metric.name, *labels] += 1
 

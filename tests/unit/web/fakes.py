@@ -119,6 +119,8 @@ class Counted:
         if metric.name == "http_requests_in_flight":
             self.open += amount
 
+    def watch(self, gauge: Metric, read: object) -> None: ...
+
     def observe(self, metric: Metric, value: float, *labels: str) -> None: ...
 
     def render(self) -> tuple[str, bytes]:

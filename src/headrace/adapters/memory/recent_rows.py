@@ -146,7 +146,7 @@ def event_of(row: Row) -> StoredEvent:
         seq,
         joined(id_hi, id_lo),
         from_datetime(time),
-        from_datetime(received_at),
+        received_at,
         level,
         service,
         action,

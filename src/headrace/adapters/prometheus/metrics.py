@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from threading import Lock
 
@@ -35,6 +35,7 @@ class PrometheusMetrics(Collector):
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._watched: list[tuple[str, Callable[[], float]]] = []
         self._values: dict[str, dict[_Labels, list[float]]] = {}  # each in a list of one: found once, changed in place
         self._histograms: dict[str, dict[_Labels, _Histogram]] = {}
         for metric in ALL:
@@ -68,6 +69,9 @@ class PrometheusMetrics(Collector):
             histogram.counts[bisect_left(_BOUNDS, value)] += 1
             histogram.sum += value
 
+    def watch(self, gauge: Metric, read: Callable[[], float]) -> None:
+        self._watched.append((gauge.name, read))
+
     def render(self) -> tuple[str, bytes]:
         return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry)
 
@@ -82,7 +86,8 @@ class PrometheusMetrics(Collector):
         kind = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
         family = kind(_PREFIX + metric.name, metric.help, labels=metric.labels)
         for labels, (value,) in self._values[metric.name].items():
-            family.add_metric(labels, value)
+            watched = sum(read() for name, read in self._watched if name == metric.name)
+            family.add_metric(labels, value + watched)
         return family
 
     def _histogram(self, metric: Metric) -> _Family:
