@@ -99,11 +99,12 @@ class Database:
         for _ in range(0 if self._keep_log else _PATIENCE):
             try:
                 self.connection.execute("CHECKPOINT")
-                return
             except duckdb.TransactionException as exc:
                 if "Cannot CHECKPOINT" not in str(exc):
                     raise
                 time.sleep(0.01)
+            else:
+                return
         if not self._keep_log:
             raise Busy("the event store is busy with long queries: try again in a moment")
 
