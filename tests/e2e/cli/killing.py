@@ -8,20 +8,20 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import subprocess
 import sys
 import tempfile
+import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
 from headrace.cli.traffic import generate
 from tests.e2e.cli.command import Cli, arguments
 from tests.support.server import Server
-
-_LIFE_PER_EVENT = 1.5e-6  # seconds: five lives of at most that are over before all is sent, at 130,000 events/s
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,46 +44,55 @@ class Outcome:
 
 
 def send_through_kills(directory: Path, events: int, kills: int, seed: int) -> Outcome:
-    """Send `events` while the server gets SIGKILL `kills` times. AssertionError: send failed, or was too quick."""
+    """Send `events` while the server gets SIGKILL `kills` times, evenly spread. AssertionError when send fails.
+
+    They are written into send's standard input, a part for each life of the server and faster than send can take
+    them, so that each kill comes with batches in flight and more to go, however fast the machine. Every second life
+    ends where it hurts most: a batch is durable, and its answer is never sent.
+    """
     file = directory / "day.ndjson"
     with file.open("wb") as out:
         out.writelines(generate(events, seed, numbered=True))
     server = Server(directory / "data").start()
     try:
         began = time.monotonic()
-        said, cpu = _send(server, file, kills, events * _LIFE_PER_EVENT, random.Random(seed))
+        said, cpu = _send(server, file, kills, random.Random(seed))
         seconds = time.monotonic() - began
         return _judge(server, directory, events, kills, said, seconds, cpu)
     finally:
         server.close()
 
 
-def _send(
-    server: Server, file: Path, kills: int, longest_life: float, dice: random.Random
-) -> tuple[str, float]:
+def _send(server: Server, file: Path, kills: int, dice: random.Random) -> tuple[str, float]:
     said = file.with_suffix(".said")
-    with said.open("wb") as stderr:
-        sending = psutil.Popen(arguments("send", file), env=Cli(server).env(), stderr=stderr)
-    _wait_until_it_sends(server)
-    for number in range(kills):
-        time.sleep(dice.uniform(0.05, longest_life))
-        assert sending.poll() is None, f"all was sent before kill {number + 1}: send more events"
-        server.kill()
-        server.start()
-    cpu = 0.0
-    while sending.poll() is None:
-        with suppress(psutil.Error):
-            times = sending.cpu_times()
-            cpu = times.user + times.system
-        time.sleep(0.05)
-    assert sending.returncode == 0, said.read_text()
-    return said.read_text(), cpu
+    with said.open("wb") as stderr, file.open("rb") as lines:
+        sending = psutil.Popen(arguments("send"), env=Cli(server).env(), stdin=subprocess.PIPE, stderr=stderr)
+        for number in range(kills):
+            feeding = threading.Thread(target=_feed, args=(sending, lines, file.stat().st_size // (kills + 1)))
+            feeding.start()
+            if number % 2:
+                assert server.process is not None
+                server.process.wait(60)
+            else:
+                feeding.join(60)
+                time.sleep(dice.uniform(0, 0.03))  # a batch takes about as long
+                server.kill()
+            dies = (number + 1) % 2 and number + 1 < kills
+            doom = {"HEADRACE_FAILPOINT": f"queue.after_commit:{dice.randint(1, 2)}"} if dies else {}
+            server.start(env=doom, wait=not dies)
+            feeding.join(60)
+            assert sending.poll() is None, said.read_text()
+        _feed(sending, lines, file.stat().st_size)
+        times = sending.cpu_times()
+        sending.stdin.close()
+        assert sending.wait(120) == 0, said.read_text()
+    return said.read_text(), times.user + times.system
 
 
-def _wait_until_it_sends(server: Server) -> None:
-    with server.client() as client:
-        while not client.get("/v1/buckets/default/events?limit=1").json()["events"]:
-            time.sleep(0.01)
+def _feed(process: psutil.Popen, lines: BinaryIO, size: int) -> None:
+    while size > 0 and (piece := lines.read(min(size, 64 * 1024))):
+        process.stdin.write(piece)
+        size -= len(piece)
 
 
 def _judge(

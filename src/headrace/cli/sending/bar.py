@@ -35,10 +35,10 @@ def bar_over(
     current: list[Source] = []
 
     def refreshed() -> None:
-        before = 0
+        before, rate = 0, 0.0
         while not finished.wait(1 / refresh):
             totals = report.totals
-            rate = (totals.accepted - before) * refresh
+            rate += ((totals.accepted - before) * refresh - rate) / refresh  # about the last second
             before = totals.accepted
             read = sum(source.position() for source in current if not source.is_closed)
             done = sum(source.size or 0 for source in current if source.is_closed)

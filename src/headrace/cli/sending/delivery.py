@@ -64,7 +64,7 @@ class Delivery:
         import httpx2
 
         body, headers = self._packed(batch)
-        wait = _FIRST_WAIT
+        wait, began = _FIRST_WAIT, time.monotonic()
         while not self._stop.is_set():
             client = self._client
             try:
@@ -76,7 +76,7 @@ class Delivery:
                     self._answered()
                     return _read(response, batch)
                 delay = self._busy(response, wait)
-            self._pause(delay)
+            self._pause(delay, began)
             wait = min(wait * 2, _LONGEST_WAIT)
         raise Stopped
 
@@ -116,10 +116,13 @@ class Delivery:
         self._last_answer = time.monotonic()
         self._notice(None)
 
-    def _pause(self, seconds: float) -> None:
+    def _pause(self, seconds: float, began: float) -> None:
         timeout = self._options.timeout
-        if timeout is not None and time.monotonic() - self._last_answer + seconds > timeout:
-            raise Failure(f"{self._server.url} has not taken anything for {timeout:g} s.", ExitCode.UNREACHABLE)
+        if timeout is not None:
+            left = max(began, self._last_answer) + timeout - time.monotonic()
+            if left <= 0:
+                raise Failure(f"{self._server.url} has not taken anything for {timeout:g} s.", ExitCode.UNREACHABLE)
+            seconds = min(seconds, left)
         self._stop.wait(seconds)
 
 
