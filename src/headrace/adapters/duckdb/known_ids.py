@@ -15,7 +15,7 @@ from headrace.adapters.duckdb.arrow import slices
 RANGE_BITS = 20
 """Ids of one range share all bits above these."""
 
-_FIRST_SIZE, _SIZE = 1 << 20, 1 << 22  # keys in one Bloom filter: 3 and 12 MB at the finer rate
+_SIZE = 6_000_000  # keys in one Bloom filter: 18 MB at the finer rate, of which only what is used becomes real memory
 _HI_FACTOR, _BUCKET_FACTOR = 0x9E3779B1, 0x85EBCA6B
 _MASK = (1 << 64) - 1
 
@@ -63,8 +63,7 @@ class KeyFilter:
         """Remember keys, seen at this time (µs)."""
         for part in slices(len(new)):
             if not self._parts or self._parts[-1].room <= 0:
-                size = _SIZE if self._parts else _FIRST_SIZE
-                self._parts.append(_Part(Bloom(size, self._error), size))
+                self._parts.append(_Part(Bloom(_SIZE, self._error), _SIZE))
             last = self._parts[-1]
             last.bloom.update(new[part])
             last.room -= part.stop - part.start

@@ -50,8 +50,10 @@ def _count(session: Session, where: Condition) -> int:
 
 def _page(session: Session, where: Condition, order: str, limit: int, offset: int) -> list[StoredEvent]:
     by = ", ".join(f"{column} {order}" for column in ("time", "id_hi", "id_lo"))
-    sql = f"SELECT {COLUMNS} FROM events WHERE {where.sql} ORDER BY {by} LIMIT ? OFFSET ?"
-    return [stored_event(row) for row in session.rows(sql, [*where.params, limit, offset])]
+    rows = f"FROM events WHERE {where.sql} ORDER BY {by} LIMIT ? OFFSET ?"
+    if offset:  # DuckDB would fetch the texts of the rows before the page too: 98 ms for 9,900 of them, so 15
+        rows = f"FROM events WHERE rowid IN (SELECT rowid {rows}) ORDER BY {by}"
+    return [stored_event(row) for row in session.rows(f"SELECT {COLUMNS} {rows}", [*where.params, limit, offset])]
 
 
 def get(session: Session, bucket_id: int, event_id: int) -> StoredEvent | None:
