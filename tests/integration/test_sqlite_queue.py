@@ -451,7 +451,6 @@ async def test_every_acked_block_survives_sigkill_and_comes_until_it_is_acked(pa
     await queue.close()
     assert len(found) == len(set(found))
     assert acked - drained <= set(found)
-    assert len(drained & set(found)) < len(drained) / 2  # a drained one comes again only if its delete was not yet safe
 
 
 @pytest.mark.parametrize(("point", "survivors"), [("queue.before_commit", [1, 2]), ("queue.after_commit", [1, 2, 3])])
