@@ -124,6 +124,8 @@ async def test_a_full_disk_refuses_goes_on_reading_and_resumes_when_there_is_roo
         traffic = Traffic(server.port, server.key, ledger, new_seed(), pause=0.005)
         traffic.start()
         await until(lambda: traffic.acknowledged > 200)
+        while not await readable(server):  # the drain needs a moment
+            await asyncio.sleep(0.05)
         ballast = small_disk / "ballast"
         await asyncio.to_thread(fill, ballast)
         await until(lambda: traffic.refused > 50)
@@ -155,7 +157,8 @@ async def readable(server: Server) -> bool:
     connection = Connection(server.port, server.key)
     answer = await connection.ask("GET", "/v1/buckets/default/events?limit=10")
     connection.close()
-    return answer.status == 200 and len(answer.json()["events"]) == 10
+    assert answer.status == 200, answer.body
+    return len(answer.json()["events"]) == 10
 
 
 async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
