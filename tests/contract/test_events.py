@@ -252,7 +252,8 @@ async def test_a_single_id_and_the_range_that_holds_it_in_one_batch_are_stored_o
     after = batch_of(said("0", id=ID), said("1", id=ID + 1), said("again", id=ID + 1), chosen=[(0, 2), (2, 1)])
     assert list((await events.write(after)).kept or ()) == [0, 1]
     start = ID + (1 << 20)
-    before = batch_of(said("1", id=start + 1), said("0", id=start), said("again", id=start + 1), chosen=[(0, 1), (1, 2)])
+    rows = [said("1", id=start + 1), said("0", id=start), said("again", id=start + 1)]
+    before = batch_of(*rows, chosen=[(0, 1), (1, 2)])
     assert list((await events.write(before)).kept or ()) == [0, 1]
 
 

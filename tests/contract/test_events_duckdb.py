@@ -169,6 +169,17 @@ async def test_a_backup_on_a_full_disk_fails_and_leaves_the_store_as_it_was(tmp_
     await store.close()
 
 
+async def test_after_a_backup_the_log_goes_into_the_file_again(tmp_path: Path) -> None:
+    store = await opened(tmp_path, checkpoint_bytes=1 << 20)
+    (tmp_path / "copy").mkdir()
+    await store.backup(str(tmp_path / "copy"))
+    log = tmp_path / "events.duckdb.wal"
+    for number in range(4):
+        await store.write(many(10_000, number * 10_000))
+        assert not log.exists() or log.stat().st_size < 4 << 20
+    await store.close()
+
+
 # Bounded reads
 
 SLOW = EventFilter(texts=tuple((Word(f"n{number}o"),) for number in range(60)))

@@ -113,5 +113,5 @@ def _timestamps(values: Sequence[datetime]) -> Any:
 
 def _json_texts(values: Sequence[bytes | None]) -> Any:
     texts = pa.array(values, pa.binary()).view(pa.string())
-    texts.validate(full=True)  # that it is UTF-8: DuckDB would refuse the whole batch and not say which
+    texts.validate(full=True)  # that it is UTF-8, before a transaction begins
     return texts
