@@ -96,10 +96,11 @@ def slice_frame(
         return _frame_line_by_line(door, now, span, lines, index, accepted)
     if not events:
         return None, 0
-    odd = wire.suspicious(events, span)
-    if odd and any(wire.flaw(event, span) for event in events):
+    odd = wire.oddities(events, span)
+    if any(wire.flaw(event, span) for event in odd):
         return _frame_line_by_line(door, now, span, lines, index, accepted)
-    frame = frame_of(door, now, events, lines, range(index, index + len(events)), own_ids=odd)
+    own_ids = any(map(wire.brings_id, odd))
+    frame = frame_of(door, now, events, lines, range(index, index + len(events)), own_ids=own_ids)
     if door.want_ids:
         accepted.ids.extend(_id_texts(frame))
     return frame, len(events)
@@ -110,8 +111,6 @@ def _decode_whole(lines: bytes) -> list[WireEvent] | None:
     if len(lines) > _SLICE_BYTES or wire.has_bad_escape(lines):
         return None
     try:
-        if not lines.isascii():
-            lines.decode()
         events = wire.decode_lines(lines)
     except wire.UNDECODABLE:
         return None

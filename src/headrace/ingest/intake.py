@@ -42,8 +42,7 @@ class Intake:
         body = body.removeprefix(_BOM)
         event = _decode_single(body, door, now)
         lines = body.replace(b"\n", b" ") if b"\n" in body else body
-        own_id = event.id is not None or event.dedup_key is not None
-        frame = frame_of(door, now, (event,), lines, (0,), own_ids=own_id)
+        frame = frame_of(door, now, (event,), lines, (0,), own_ids=wire.brings_id(event))
         block = await self._batcher.submit(encode_frame(frame), 1, len(body), urgent=door.wait_stored)
         accepted = Accepted([format_id(frame.id_of(0))], 1)
         if door.wait_stored:
@@ -124,6 +123,6 @@ def _decode_single(body: bytes, door: Door, now: int) -> WireEvent:
     if wire.has_bad_escape(body):
         raise Invalid(wire.BAD_ESCAPE.detail, code=wire.BAD_ESCAPE.code)
     span = span_of(door.bucket, now)
-    if wire.suspicious((event,), span) and (found := wire.flaw(event, span)):
+    if wire.oddities((event,), span) and (found := wire.flaw(event, span)):
         raise Invalid(found.detail, code=found.code)
     return event

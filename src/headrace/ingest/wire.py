@@ -1,5 +1,5 @@
 """The event as clients send it, and what is checked of it. Nothing here is slower than it has to be: 0.9 µs of the
-1.2 µs an event costs in `decode_lines` + `flaw` are msgspec's own (400-byte events, one core)."""
+1.2 µs an event costs in `decode_lines` + `oddities` are msgspec's own (400-byte events, one core)."""
 
 from __future__ import annotations
 
@@ -124,22 +124,38 @@ def _split_deep_array(body: bytes) -> list[bytes]:
     return items
 
 
-def suspicious(events: Sequence[WireEvent], span: Span) -> bool:
-    """Whether any of these needs a closer look by `flaw`. One pass, 0.2 µs an event."""
+def oddities(events: Sequence[WireEvent], span: Span) -> list[WireEvent]:
+    """Those that need a closer look by `flaw`, or bring an id: few of usual traffic. One pass, 0.3 µs an event.
+
+    `attributes` alone can still hold bytes that are no UTF-8 (the decoder has checked the strings that it made): asking
+    only where they are not ASCII takes a tenth of what decoding the body would.
+    """
     earliest, levels, outcomes = span.earliest, LEVEL_INDEX, _OUTCOMES
-    for event in events:
-        time = event.time
-        if (
-            (event.message is None and event.action is None)
-            or (event.level is not None and event.level not in levels)
-            or (event.outcome is not None and event.outcome not in outcomes)
-            or event.id is not None
-            or event.dedup_key is not None
-            or bytes(event.attributes)[:1] not in _OBJECT_OR_ABSENT
-            or (time is not None and (time.__class__ is not datetime or not earliest <= time < LATEST))
-        ):
-            return True
-    return False
+    return [
+        event
+        for event in events
+        if (event.message is None and event.action is None)
+        or (event.level is not None and event.level not in levels)
+        or (event.outcome is not None and event.outcome not in outcomes)
+        or event.id is not None
+        or event.dedup_key is not None
+        or (raw := bytes(event.attributes))[:1] not in _OBJECT_OR_ABSENT
+        or not (raw.isascii() or _is_utf8(raw))
+        or ((time := event.time) is not None and (time.__class__ is not datetime or not earliest <= time < LATEST))
+    ]
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def brings_id(event: WireEvent) -> bool:
+    """Whether the client chose the event's id, itself or through its `dedup_key`."""
+    return event.id is not None or event.dedup_key is not None
 
 
 def flaw(event: WireEvent, span: Span) -> ItemError | None:
@@ -154,6 +170,8 @@ def flaw(event: WireEvent, span: Span) -> ItemError | None:
         return ItemError("invalid-outcome", f"`outcome` {event.outcome[:40]!r} is none of success, failure, unknown")
     if bytes(event.attributes)[:1] not in _OBJECT_OR_ABSENT and bytes(event.attributes) != b"null":
         return ItemError("invalid-attributes", "`attributes` must be a JSON object")
+    if not _is_utf8(bytes(event.attributes)):
+        return ItemError("invalid-utf8", "not valid UTF-8")
     return _id_flaw(event) or _time_flaw(event.time, span)
 
 
