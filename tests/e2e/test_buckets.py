@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 
 import httpx2
@@ -108,6 +109,7 @@ def test_what_an_administrator_did_is_in_the_audit_bucket(bucket: TestBucket) ->
         found = bucket.client.get("/v1/buckets/_audit/events", params={"target": bucket.name}).json()["events"]
         if len(found) == 2:
             break
+        time.sleep(0.05)  # the outbox is looked at twice a second
     assert {event["action"] for event in found} == {"bucket.created", "bucket.updated"}
 
 
