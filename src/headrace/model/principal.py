@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from headrace.model.bucket import Quota
+from headrace.model.query import EventFilter
+
 
 class Permission(StrEnum):
     READ = "read"
@@ -19,24 +22,28 @@ class Role(StrEnum):
     USER = "user"
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """An API key as it is stored: never its secret, only the SHA-256 of it. Times are µs since 1970."""
+Grants = Mapping[int, frozenset[Permission]]
+"""A bucket's id → what may be done there. `manage` includes `read` and `write`: who has it could grant them anyway."""
 
-    id: str
-    name: str
-    secret_sha256: bytes
-    role: Role
-    created_at: int
-    expires_at: int | None = None
+USER, API_KEY, VIEWER = "user", "api_key", "viewer"
+"""The kinds of principals, as `_audit` shows them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A verified caller. `grants` maps a bucket's id to what the caller may do there."""
+    """A verified caller: a user, an API key, or whoever holds a viewer token.
+
+    `owner_id` is the user who answers for a key (None: the system does); a user owns itself. `rate_limit` is in events
+    or requests a second, and `owner_quota` what all credentials of the owner share. `view` is set for viewer tokens
+    only: nothing outside of it may be read, and nothing but events.
+    """
 
     id: str
     kind: str
     name: str
     role: Role
-    grants: Mapping[int, frozenset[Permission]] = field(default_factory=dict)
+    grants: Grants = field(default_factory=dict)
+    owner_id: str | None = None
+    rate_limit: int | None = None
+    owner_quota: Quota = Quota()
+    view: EventFilter | None = None

@@ -1,18 +1,59 @@
-"""Accounts in the control data: for now, API keys."""
+"""Users, what they may do on buckets, and who they are to an OpenID provider.
+
+A change and the record of it (for `_audit`) are one transaction, everywhere here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from headrace.model.account import Account, Grant, Identity, User, UserChanges
 from headrace.model.audit import AuditRecord
-from headrace.model.principal import ApiKey
+from headrace.model.principal import Permission, Role
 
 
 class Accounts(Protocol):
     """Raises Unavailable when the control data cannot be reached."""
 
-    async def add_key(self, key: ApiKey, audit: AuditRecord) -> None:
-        """Store a key, and the record of it in the same transaction; the same id again changes and records nothing."""
+    async def add_user(self, user: User, audit: AuditRecord, identity: Identity | None = None) -> None:
+        """Raises Conflict with the code `username-taken` or `email-taken`."""
 
-    async def find_key(self, key_id: str) -> ApiKey | None:
-        """The key with this public id, expired ones included."""
+    async def find_user(self, user_id: str) -> User | None:
+        """The user with this id."""
+
+    async def find_account(self, user_id: str) -> Account | None:
+        """The user with all grants."""
+
+    async def find_login(self, name: str) -> User | None:
+        """The user with this username or e-mail address, given in lower case."""
+
+    async def find_identity(self, issuer: str, subject: str) -> tuple[Identity, Account] | None:
+        """Who this is here."""
+
+    async def sync_identity(self, identity: Identity, role: Role, audit: AuditRecord | None) -> None:
+        """The provider says that the user has this role as of `identity.synced_at`; an older word changes nothing."""
+
+    async def list_users(self, after: str | None, limit: int, q: str | None = None) -> Sequence[User]:
+        """In order of ids, those behind `after`; with `q`, whose username, e-mail or name contains it in any case."""
+
+    async def update_user(self, user_id: str, changes: UserChanges, audit: AuditRecord) -> User:
+        """Change what is named. A new password or `disabled` ends all sessions; a new e-mail kills all open links.
+
+        Raises NotFound, Conflict `email-taken`, and Conflict `last-admin` when no enabled admin user would be left
+        who was there before.
+        """
+
+    async def delete_user(self, user_id: str, audit: AuditRecord) -> None:
+        """With sessions, links, grants and identities; keys are revoked and keep their rows. Raises NotFound."""
+
+    async def put_grant(
+        self, bucket_id: int, user_id: str, permissions: frozenset[Permission], audit: AuditRecord
+    ) -> Grant:
+        """Exactly these from now on; an empty set takes the grant away. Raises NotFound for the user or the bucket."""
+
+    async def delete_grant(self, bucket_id: int, user_id: str, audit: AuditRecord) -> None:
+        """Raises NotFound when there is none."""
+
+    async def grants_of_bucket(self, bucket_id: int) -> Sequence[Grant]:
+        """By username."""
