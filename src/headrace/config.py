@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from headrace.errors import Unusable
@@ -45,6 +45,43 @@ class Settings(BaseSettings):
     min_free_bytes: int = Field(256 * _MIB, ge=0, description="With less free disk the server says it is not ready.")
 
     metrics_open: bool = Field(True, description="Whether /metrics answers without credentials.")
+    base_url: str = Field("", description="Where people reach this server, for links in mail; empty: http://HOST:PORT.")
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="Encrypts stored secrets; empty: made at first start in secret.key of data_dir."
+    )
+    registration: Literal["open", "closed"] = Field("open", description="Whether strangers may register.")
+    require_verified: bool = Field(True, description="Whether an unverified user is kept from signing in.")
+    password_threads: int = Field(2, ge=1, le=32, description="Passwords hashed at once, each in 19 MiB.")
+    access_token_seconds: int = Field(900, ge=10, le=86_400, description="How long an access token is good.")
+    session_seconds: int = Field(30 * 86_400, ge=60, description="How long a session lasts after its last refresh.")
+    verify_link_seconds: int = Field(86_400, ge=60, description="How long a verification link is good.")
+    reset_link_seconds: int = Field(3_600, ge=60, description="How long a link to reset a password is good.")
+    setup_link_seconds: int = Field(7 * 86_400, ge=60, description="How long a set-up link made by an admin is good.")
+    guess_window: int = Field(900, ge=1, description="For how long failures at the doors of signing in count.")
+    guesses_per_account: int = Field(10, ge=1, description="Failures for one account name in that time; beyond: 429.")
+    guesses_per_address: int = Field(100, ge=1, description="Failures from one address in that time; beyond: 429.")
+
+    smtp_url: SecretStr = Field(
+        SecretStr(""),
+        description="Mail server: smtp://user:password@host:587 or smtps://…; empty: .eml files in data_dir/outbox.",
+    )
+    mail_from: str = Field("Headrace <headrace@localhost>", description="Sender of mail.")
+
+    oidc_issuer: str = Field("", description="URL of an OpenID provider (Keycloak: …/realms/NAME); empty: none.")
+    oidc_client_id: str = Field("headrace", description="Our client id at the OpenID provider.")
+    oidc_client_secret: SecretStr = Field(SecretStr(""), description="Our client secret; empty for a public client.")
+    oidc_audience: str = Field("", description="What `aud` of its access tokens must hold; empty: the client id.")
+    oidc_scopes: str = Field("openid profile email", description="Scopes that a sign-in asks for.")
+    oidc_roles_claim: str = Field("realm_access.roles", description="Where the roles are in a token.")
+    oidc_role_map: str = Field(
+        "headrace-admin=admin,headrace-manager=manager", description="Their roles = ours, separated by commas."
+    )
+
+    key_rate_limit: int = Field(0, ge=0, description="Events or requests a second for a key without its own; 0: any.")
+    user_rate_limit: int = Field(0, ge=0, description="The same for a user without a quota; 0: any.")
+    address_rate_limit: int = Field(0, ge=0, description="Requests a second from one address; 0: any.")
+    usage_interval: float = Field(5.0, gt=0, description="How often counted usage is written down.")
+
     trusted_proxies: str = Field("", description="Addresses whose X-Forwarded-* headers count, separated by commas.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least level that is logged."
