@@ -9,6 +9,7 @@
     ├── Forbidden            known, but not allowed
     ├── NotFound             not there, or not for the caller to see
     ├── Conflict             against the state of the thing
+    ├── Gone                 a temporary link that is used, expired or unknown: ask for a new one
     ├── Retriable            worth another try after `retry_after` seconds
     │   ├── OverQuota        the caller's quota is used up
     │   └── Unavailable      we cannot do it now
@@ -79,6 +80,10 @@ class NotFound(HeadraceError):
 
 class Conflict(HeadraceError):
     code = "conflict"
+
+
+class Gone(HeadraceError):
+    code = "gone"
 
 
 class Retriable(HeadraceError):

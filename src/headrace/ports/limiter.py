@@ -44,3 +44,10 @@ class Limiter(Protocol):
 
     async def forgive(self, key: str, limit: Limit) -> None:
         """Forget all attempts under this key (after the right password)."""
+
+    async def give_back(self, key: str, limit: Limit) -> None:
+        """Take one attempt of this key back, the newest, as if it had not been counted; without any, do nothing.
+
+        For attempts that turned out to be none of those that are limited: an address that many people share must not
+        be locked out by their successful logins. Of several at once each takes back one of its own.
+        """
