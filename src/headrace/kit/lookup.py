@@ -86,6 +86,16 @@ class Lookup(Generic[K, V]):
         self._asking.pop(key, None)
         self._known.pop(key, None)
 
+    def expire(self) -> None:
+        """Something has just changed at the source: ask again for each key, and keep nothing that is being asked now.
+
+        What was known stays at hand for when the source fails.
+        """
+        self._asking.clear()
+        self._absent.clear()
+        for answer in self._known.values():
+            answer.good_until = float("-inf")
+
     async def _ask_once(self, key: K) -> V | None:
         asked = self._monotonic()
         try:

@@ -34,7 +34,8 @@ class Principal:
     """A verified caller: a user, an API key, or whoever holds a viewer token.
 
     `owner_id` is the user who answers for a key (None: the system does); a user owns itself. `rate_limit` is in events
-    or requests a second, and `owner_quota` what all credentials of the owner share. `view` is set for viewer tokens
+    or requests a second, and `owner_quota` what all credentials of the owner share. `session_id` is of a
+    user who signed in here. `view` is set for viewer tokens
     only: nothing outside of it may be read, and nothing but events.
     """
 
@@ -46,4 +47,5 @@ class Principal:
     owner_id: str | None = None
     rate_limit: int | None = None
     owner_quota: Quota = Quota()
+    session_id: str | None = None
     view: EventFilter | None = None
