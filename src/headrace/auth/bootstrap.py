@@ -9,8 +9,9 @@ from __future__ import annotations
 from headrace.auth.keys import KeyParts, digest, matches, new_key, parse_key
 from headrace.errors import Unusable
 from headrace.kit.ids import uuid7
+from headrace.model.account import ApiKey
 from headrace.model.audit import AuditRecord
-from headrace.model.principal import ApiKey, Role
+from headrace.model.principal import Role
 from headrace.ports.accounts import Accounts
 from headrace.ports.clock import Clock
 from headrace.ports.key_file import KeyFile

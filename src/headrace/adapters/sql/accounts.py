@@ -6,8 +6,9 @@ from headrace.adapters.sql.audit import audit_row
 from headrace.adapters.sql.database import ControlDatabase
 from headrace.adapters.sql.models import ApiKeyRow
 from headrace.errors import Conflict
+from headrace.model.account import ApiKey
 from headrace.model.audit import AuditRecord
-from headrace.model.principal import ApiKey, Role
+from headrace.model.principal import Role
 
 
 class SqlAccounts:
