@@ -49,6 +49,7 @@ def serve_until_stopped(settings: Settings) -> None:
     logs.configure(settings.log_format, settings.log_level)
     _frugal()
     listening = _listen(settings)
+    settings = settings.model_copy(update={"port": listening.getsockname()[1]})  # it may have been 0: pick one
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         restart = runner.run(_serve(settings, listening))
     if restart:
@@ -97,7 +98,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> bool:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        url = _url(settings.host, listening.getsockname()[1])
+        url = _url(settings.host, settings.port)
         with _told(settings.data_dir, url):
             gc.set_threshold(*_GC_THRESHOLD)
             gc.freeze()
