@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from headrace.model.account import Account, Grant, Identity, User, UserChanges
+from headrace.model.account import Account, Grant, Identity, Link, User, UserChanges
 from headrace.model.audit import AuditRecord
 from headrace.model.principal import Permission, Role
 
@@ -16,8 +16,13 @@ from headrace.model.principal import Permission, Role
 class Accounts(Protocol):
     """Raises Unavailable when the control data cannot be reached."""
 
-    async def add_user(self, user: User, audit: AuditRecord, identity: Identity | None = None) -> None:
-        """Raises Conflict with the code `username-taken` or `email-taken`."""
+    async def add_user(
+        self, user: User, audit: AuditRecord, identity: Identity | None = None, link: Link | None = None
+    ) -> None:
+        """With `link`, the user's first temporary link is added in the same transaction.
+
+        Raises Conflict with the code `email-taken`, else `username-taken`: nothing is added then.
+        """
 
     async def find_user(self, user_id: str) -> User | None:
         """The user with this id."""
@@ -43,6 +48,10 @@ class Accounts(Protocol):
         Raises NotFound, Conflict `email-taken`, and Conflict `last-admin` when no enabled admin user would be left
         who was there before.
         """
+
+    async def replace_hash(self, user_id: str, old: str, new: str) -> bool:
+        """The same password under newer parameters, if the stored hash is still `old`: whether it was. Ends no session
+        and kills no link, and is not recorded: nothing changed for anyone."""
 
     async def delete_user(self, user_id: str, audit: AuditRecord) -> None:
         """With sessions, links, grants and identities; keys are revoked and keep their rows. Raises NotFound."""

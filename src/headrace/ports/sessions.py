@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from headrace.model.account import KnownSession, Link, LinkPurpose, Session, UserChanges
+from headrace.model.account import KnownSession, Link, LinkPurpose, Session, User, UserChanges
 from headrace.model.audit import AuditRecord
 
 
@@ -25,6 +25,9 @@ class Sessions(Protocol):
 
     async def add_link(self, link: Link, audit: AuditRecord | None) -> None:
         """A link that replaces those which the user had for the same purpose."""
+
+    async def find_link(self, token_sha256: bytes, purpose: LinkPurpose, now: int) -> User | None:
+        """The user for whom `use_link` would use this link up, else None. Changes nothing."""
 
     async def use_link(
         self, token_sha256: bytes, purpose: LinkPurpose, now: int, changes: UserChanges, audit: AuditRecord
