@@ -45,5 +45,6 @@ QUERY_SECONDS = Metric("query_seconds", Kind.HISTOGRAM, "Time of a read, by what
 RECENT_LOOKUPS = Metric("recent_lookups", Kind.COUNTER, "Questions to the recent-events cache, by hit or miss.", ("result",))
 TAILS = Metric("tails", Kind.GAUGE, "Open live tails.")
 RETENTION_DELETED = Metric("retention_deleted", Kind.COUNTER, "Events deleted because their retention had passed.")
+MAILS_SENT = Metric("mails_sent", Kind.COUNTER, "Mails by what became of them: sent, failed, refused when too many waited, lost at the end.", ("result",))
 
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
