@@ -1,4 +1,4 @@
-"""Who may do what on a bucket: pure decisions, in the model because every feature needs them (DESIGN §8).
+"""Who may do what: pure decisions, in the model because every feature needs them (DESIGN §8).
 
 Deny by default. What the caller may not even see is answered exactly as what is not there.
 """
@@ -7,19 +7,28 @@ from __future__ import annotations
 
 from headrace.errors import Forbidden, NotFound
 from headrace.model.bucket import Bucket
-from headrace.model.principal import Permission, Principal, Role
+from headrace.model.principal import USER, VIEWER, Permission, Principal, Role
+from headrace.model.view import View
 
 
 def may_see(principal: Principal, bucket: Bucket) -> bool:
     """Whether the caller may know that the bucket is there."""
+    if principal.view is not None:
+        return principal.view.bucket_id == bucket.id
     return principal.role is Role.ADMIN or bool(principal.grants.get(bucket.id))
 
 
 def allowed(principal: Principal, bucket: Bucket, permission: Permission) -> bool:
-    """Whether the caller may do this there. Nobody writes to a system bucket, not even an admin."""
+    """Whether the caller may do this there. Nobody writes to a system bucket, not even an admin; reading within a view
+    is not Permission.READ, which is of the whole bucket: see `view`."""
+    if principal.view is not None or principal.kind == VIEWER:
+        return False
     if permission is Permission.WRITE and bucket.is_system:
         return False
-    return principal.role is Role.ADMIN or permission in principal.grants.get(bucket.id, ())
+    if principal.role is Role.ADMIN:
+        return True
+    granted = principal.grants.get(bucket.id, ())
+    return permission in granted or Permission.MANAGE in granted  # who manages could grant himself the rest
 
 
 def require(principal: Principal, bucket: Bucket, permission: Permission) -> None:
@@ -43,6 +52,38 @@ def require_admin(principal: Principal) -> None:
         raise Forbidden("Only an administrator may do this.")
 
 
+def may_read_users(principal: Principal) -> bool:
+    """Admins and users of the role manager: who hands out grants has to find the users."""
+    return _leads(principal)
+
+
+def require_bucket_maker(principal: Principal) -> None:
+    """Raises Forbidden. Admins and users of the role manager make buckets; their API keys do not."""
+    if not _leads(principal):
+        raise Forbidden("Only a user of the role manager or an administrator may make a bucket: ask one of them.")
+
+
+def require_key_maker(principal: Principal) -> None:
+    """Raises Forbidden. A key that made keys would outlive its own revocation; only the bootstrap one may."""
+    if principal.kind != USER and principal.role is not Role.ADMIN:
+        raise Forbidden("Only a user may make API keys, with an access token: sign in first.")
+
+
 def unknown_bucket(name: str) -> NotFound:
     """The one wording for "not there" and "not yours", so that they cannot be told apart."""
     return NotFound(f"There is no bucket {name[:64]!r} that this credential may see.", code="unknown-bucket")
+
+
+def _leads(principal: Principal) -> bool:
+    return principal.role is Role.ADMIN or (principal.kind == USER and principal.role is Role.MANAGER)
+
+
+def view(principal: Principal, bucket: Bucket) -> View:
+    """What the caller may read there: the only way to the events. Raises NotFound and Forbidden as `require` does."""
+    seen = principal.view
+    if seen is None:
+        require(principal, bucket, Permission.READ)
+        return View(bucket)
+    if seen.bucket_id != bucket.id:
+        raise unknown_bucket(bucket.name)
+    return View(bucket, seen.within)
