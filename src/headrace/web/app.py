@@ -12,7 +12,25 @@ from starlette.types import ASGIApp
 from headrace.services import Services
 from headrace.web import errors
 from headrace.web.answers import encode
-from headrace.web.api import backup, buckets, dead_letters, events, health, metrics, root, status
+from headrace.web.api import (
+    auth,
+    backup,
+    buckets,
+    dead_letters,
+    events,
+    grants,
+    health,
+    keys,
+    link_pages,
+    metrics,
+    oidc,
+    root,
+    signing_keys,
+    status,
+    usage,
+    users,
+    viewer_tokens,
+)
 from headrace.web.door import Door
 from headrace.web.fast_lane import FastLane
 from headrace.web.middleware.access_log import AccessLog
@@ -23,7 +41,10 @@ from headrace.web.middleware.security_headers import SecurityHeaders
 from headrace.web.openapi import WRITE_PATH, document
 
 _WRITE = re.compile(WRITE_PATH.replace("{bucket}", "[^/]+") + r"\Z")
-_NOUNS = (events, buckets, dead_letters, status, health, metrics, backup, root)
+_NOUNS = (
+    events, buckets, grants, auth, oidc, users, keys, viewer_tokens, signing_keys, usage, dead_letters, status, health,
+    metrics, backup, root, link_pages,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +52,8 @@ class WebOptions:
     """What wiring decides for the web."""
 
     version: str
+    base_url: str = ""
+    """Where people reach this server; cookies are for TLS alone when it begins with https."""
     metrics_open: bool = True
     """Whether /metrics is answered without a key."""
     access_log: bool = False

@@ -26,6 +26,7 @@ STATUS: dict[type[HeadraceError], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.Gone: 410,
     errors.TooLarge: 413,
     errors.Unsupported: 415,
     errors.Invalid: 422,
@@ -172,7 +173,7 @@ def from_http(exc: HTTPException) -> HeadraceError:
     if kind is errors.NotFound:
         return errors.NotFound("There is nothing at this path: see /docs for those there are.", code="no-such-path")
     if kind is errors.Malformed:
-        return errors.Malformed("The body cannot be read as JSON.")
+        return errors.Malformed("The body cannot be read.")
     if issubclass(kind, errors.Retriable):
         return kind(str(exc.detail), retry_after=1.0)
     return kind(str(exc.detail))
@@ -199,7 +200,7 @@ def from_validation(found: Iterable[Mapping[str, Any]]) -> HeadraceError:
         if kind == "json_invalid":
             return errors.Malformed("The body is not JSON.", items=[item])
         if kind == "missing" and len(place) == 1:
-            return errors.Malformed("The body is missing: send a JSON object.")
+            return errors.Malformed("The body is missing.")
     return errors.Invalid("The body has fields that are not valid.", items=[item for _, _, item in reasons])
 
 

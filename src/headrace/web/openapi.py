@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from headrace.model.event import LEVEL_NAMES, OUTCOMES
+from headrace.web.api.auth import TOKEN_PATH
 from headrace.web.params import BUCKET_PATH, EXAMPLE_ID, MOMENT, UUID
 from headrace.web.schemas import Problem
 
@@ -20,11 +21,15 @@ Headrace takes in what must have been **recorded**, acknowledges only what is du
 again.
 
 Times are RFC 3339 in UTC. Errors are `application/problem+json` (RFC 9457). Absent fields are left out, never `null`.
-Press *Authorize* and paste the key from `admin.key` in the data directory.
+Press *Authorize* and paste the key from `admin.key` in the data directory, or sign in with a user's password.
 """
 _TAGS = [
     {"name": "Events", "description": "Record, search, count, watch and export."},
     {"name": "Buckets", "description": "Named sets of events, each with its own access and retention."},
+    {"name": "Signing in", "description": "Registering, sessions, links in mail. Open to all; guessing is limited."},
+    {"name": "Users", "description": "Who may sign in, and as what."},
+    {"name": "API keys", "description": "Credentials of programs, each with grants of its own."},
+    {"name": "Viewer tokens", "description": "Short-lived credentials that read one bucket under a fixed filter."},
     {"name": "Operations", "description": "How the server is doing; dead letters, backup and restore."},
 ]
 _REASONS = {
@@ -33,20 +38,34 @@ _REASONS = {
     403: "Known, but not allowed.",
     404: "Not there, or not for you to see.",
     409: "Against the state of the thing.",
+    410: "The link was used already, or it has expired.",
     413: "The body, or what it unpacks to, is too large.",
     415: "An unknown content type or encoding.",
     422: "Parsed, but not valid.",
     429: "Over your quota.",
     503: "Over our capacity, a dependency is down, or the outcome is unknown. Try again after `Retry-After`.",
 }
-_NAMES = {400: "Malformed", 401: "Unauthenticated", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 413: "TooLarge",
-          415: "Unsupported", 422: "Invalid", 429: "OverQuota", 503: "Unavailable"}  # fmt: skip
+_NAMES = {400: "Malformed", 401: "Unauthenticated", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Gone",
+          413: "TooLarge", 415: "Unsupported", 422: "Invalid", 429: "OverQuota", 503: "Unavailable"}  # fmt: skip
 _HEADERS: dict[int, Json] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     429: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
     503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
 }
-_CONFLICTS = ("make_bucket", "backup", "restore")
+_CONFLICTS = frozenset(("make_bucket", "backup", "restore", "make_user", "change_user", "change_me", "delete_user"))
+_LINKS = frozenset(("verify", "reset_password"))
+_GUESSABLE = frozenset(("register", "login", "token", "refresh", "logout", "ask_password_reset", *_LINKS))
+_BY_PASSWORD = frozenset(("login", "token"))
+_NOT_THERE = frozenset(("list_dead_letters", "make_key", "make_viewer_token", "oidc_login", "oidc_callback"))
+_SIGNED = frozenset((*_BY_PASSWORD, "metrics", "refresh", "logout", "oidc_callback"))
+_SECURITY: Json = {
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key, `hr_…`, or an access token."},
+    "password": {
+        "type": "oauth2",
+        "description": "A user's name and password. Leave the client's fields empty.",
+        "flows": {"password": {"tokenUrl": TOKEN_PATH, "scopes": {}}},
+    },
+}
 
 
 def document(app: FastAPI) -> Json:
@@ -55,9 +74,9 @@ def document(app: FastAPI) -> Json:
         title="Headrace", version=app.version, description=_ABOUT, routes=app.routes, tags=_TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )  # fmt: skip
-    found["security"] = [{"key": []}]
+    found["security"] = [{"key": []}, {"password": []}]
     components: Json = found.setdefault("components", {})
-    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "An API key, `hr_…`."}}
+    components["securitySchemes"] = _SECURITY
     components["responses"] = {name: _problem(status) for status, name in _NAMES.items()}
     schemas: Json = components.setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
@@ -77,19 +96,26 @@ def _tell_answers(path: str, operation: Json) -> None:
     """Every answer that this operation may give, besides those that it names itself."""
     responses: Json = operation["responses"]
     responses.pop("422", None)
-    may = {503}
+    may = {503} | _own(path, operation["operationId"])
     if operation.get("security") != []:
         may |= {400, 401, 403, 429}
-    if "{bucket}" in path or operation["operationId"] == "list_dead_letters":
-        may.add(404)
     if "requestBody" in operation:
-        may |= {413, 415, 422}
-    if operation["operationId"] in _CONFLICTS:
-        may.add(409)
-    if operation["operationId"] == "metrics":
-        may.add(401)
+        may |= {400, 413, 415, 422}
     for status in sorted(may):
         responses.setdefault(str(status), {"$ref": f"#/components/responses/{_NAMES[status]}"})
+
+
+def _own(path: str, operation: str) -> set[int]:
+    """What this one may answer and most others do not."""
+    places: list[tuple[int, bool]] = [
+        (401, operation in _SIGNED),
+        (403, operation in _BY_PASSWORD or operation == "register"),
+        (404, any(part in path for part in ("{bucket}", "{id}", "{user}")) or operation in _NOT_THERE),
+        (409, operation in _CONFLICTS),
+        (410, operation in _LINKS),
+        (429, operation in _GUESSABLE or operation == "oidc_callback"),
+    ]
+    return {status for status, does in places if does}
 
 
 def _problem(status: int) -> Json:

@@ -134,6 +134,17 @@ def _text(text: str) -> str:
     return text
 
 
+def text(most: int) -> Callable[[str], str]:
+    """At least one character, at most `most`, and no NUL, which no database takes."""
+
+    def read(given: str) -> str:
+        if not 0 < len(given) <= most or "\0" in given:
+            raise ValueError(f"must be 1 to {most} characters, and no NUL")
+        return given
+
+    return read
+
+
 def _time(text: str) -> int:
     try:
         return parse_time(text)
@@ -163,13 +174,15 @@ LAST_EVENT_ID: dict[str, Any] = {
 MOST_ON_A_PAGE = 1_000
 MOST_OFFSET = 10_000
 
-_DAY = "(19[7-9][0-9]|2[01][0-9]{2}|22[0-5][0-9])-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
-_CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
-MOMENT = rf"{_DAY}T{_CLOCK}(\.[0-9]{{1,6}})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])"
+_DAY = "(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+_CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])"
+MOMENT = f"(19[7-9][0-9]|2[01][0-9]{{2}}|22[0-5][0-9])-{_DAY}T{_CLOCK}"
 """An RFC 3339 time, for the documentation (a little narrower than what is taken)."""
+FUTURE_MOMENT = f"21[0-9]{{2}}-{_DAY}T{_CLOCK}"
+"""One that is yet to come."""
 _EPOCH = r"[0-9]{1,12}(\.[0-9]{1,6})?"
 _TIME_SCHEMA = {"type": "string", "pattern": f"^({MOMENT}|{_EPOCH})$"}
-_TIME_OR_AGE = {"type": "string", "pattern": f"^({MOMENT}|{_EPOCH}|[0-9]{{1,4}}[smhdw])$"}
+TIME_OR_AGE = {"type": "string", "pattern": f"^({MOMENT}|{_EPOCH}|[0-9]{{1,4}}[smhdw])$"}
 
 LIMIT = Param(
     "limit",
@@ -267,8 +280,8 @@ ATTRIBUTES = Param(
 )  # fmt: skip
 FILTERS: tuple[Param[Any], ...] = (
     _filter("since", "This time or later: RFC 3339, an epoch number, or an age such as `15m`, `24h`, `7d`.", "24h",
-            _TIME_OR_AGE, repeated=False),
-    _filter("until", "Before this time.", "2026-11-21T00:00:00Z", _TIME_OR_AGE, repeated=False),
+            TIME_OR_AGE, repeated=False),
+    _filter("until", "Before this time.", "2026-11-21T00:00:00Z", TIME_OR_AGE, repeated=False),
     _filter("level", "Any of these levels.", ["error", "critical"], _LEVEL),
     _filter("min_level", "This level or a graver one.", "warning", _LEVEL, repeated=False),
     _filter("service", "Any of these services.", ["billing-api"]),

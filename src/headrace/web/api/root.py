@@ -15,6 +15,7 @@ from headrace.web.door import documented, router
 
 STATIC = Path(__file__).parent.parent / "static"
 SWAGGER = "/static/swagger-ui-5.35.0"
+_OURS = ("docs/", "links/")
 
 routes = router("Pages")
 _OPEN = documented(is_open=True)
@@ -95,11 +96,12 @@ async def openapi(request: Request) -> Response:
 
 
 class Static(StaticFiles):
-    """Vendored files: the version is in their path, so that browsers may keep them."""
+    """Vendored files have their version in their path, so that browsers may keep them; ours change with the program."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        response.headers["cache-control"] = "public, max-age=86400"
+        ours = path.startswith(_OURS)
+        response.headers["cache-control"] = "no-cache" if ours else "public, max-age=86400"
         return response
 
 

@@ -1,0 +1,90 @@
+"""The kinds of fields in bodies of identity: how each is read, and how it is published.
+
+What is secret comes in as SecretStr, so that no repr, log line or error can hold it. The published schemas are a little
+narrower than what is taken; the features decide, and say why not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr, StrictStr, WithJsonSchema
+
+from headrace.kit.times import SECOND, parse_duration, parse_time
+from headrace.model.principal import Permission
+from headrace.web.params import FUTURE_MOMENT
+
+
+def _no_nul(value: object) -> object:
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("must not hold a NUL")
+    return value
+
+
+def _by(read: Callable[[str], int], what: str) -> Callable[[object], int]:
+    def parsed(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise ValueError(f"must be {what}")  # noqa: TRY004 - pydantic answers for ValueError
+        try:
+            return read(str(value))
+        except (ValueError, OverflowError):
+            raise ValueError(f"must be {what}") from None
+
+    return parsed
+
+
+def _seconds(text: str) -> int:
+    return parse_duration(text) // SECOND
+
+
+Username = Annotated[
+    StrictStr,
+    Field(max_length=256, examples=["ada"]),
+    WithJsonSchema({"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{1,62}$", "examples": ["ada"]}),
+]
+Email = Annotated[
+    StrictStr,
+    Field(max_length=1_024),
+    WithJsonSchema({
+        "type": "string",
+        "format": "email",
+        "pattern": r"^[a-z0-9]{1,30}@[a-z]{1,30}\.(com|net|org)$",  # of all addresses those that anyone would take
+        "examples": ["ada@example.com"],
+    }),
+]
+NewPassword = Annotated[
+    SecretStr,
+    Field(
+        max_length=4_096, description="10 to 1,024 bytes, not one of the most common, not the username.",
+        json_schema_extra={"minLength": 10, "maxLength": 256},  # characters: 256 of them have 1,024 bytes at most
+    ),
+]  # fmt: skip
+Secret = Annotated[SecretStr, Field(min_length=1, max_length=4_096)]
+PersonName = Annotated[StrictStr, Field(max_length=100), BeforeValidator(_no_nul)]
+KeyName = Annotated[StrictStr, Field(min_length=1, max_length=100, examples=["billing"]), BeforeValidator(_no_nul)]
+FutureTime = Annotated[
+    int,
+    BeforeValidator(_by(parse_time, "an RFC 3339 time with its offset, or an epoch number")),
+    WithJsonSchema({
+        "description": "RFC 3339, or an epoch number; to come.",
+        "anyOf": [
+            {"type": "string", "pattern": f"^{FUTURE_MOMENT}$"},
+            {"type": "integer", "minimum": 4_102_444_800, "maximum": 7_258_118_399},
+        ],
+        "examples": ["2127-01-01T00:00:00Z"],
+    }),
+]
+Lifetime = Annotated[
+    int,
+    BeforeValidator(_by(_seconds, "seconds, or a duration such as 10m or 1h")),
+    WithJsonSchema({
+        "description": "Seconds, or `10m`, `1h`; a day at most.",
+        "anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": 86_400},
+            {"type": "string", "pattern": "^([1-9][0-9]?[sm]|1?[1-9]h)$"},
+        ],
+        "examples": ["10m"],
+    }),
+]
+Permissions = Annotated[list[Permission], Field(min_length=1, max_length=10, examples=[["read", "write"]])]
