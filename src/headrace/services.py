@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from headrace.auth.authenticate import Authenticator
 from headrace.buckets.catalog import BucketCatalog
 from headrace.ingest.intake import Intake
-from headrace.model.permission import require, require_admin
+from headrace.model.permission import require, require_admin, view
 from headrace.operations.backup import Backup
 from headrace.operations.dead_letters import DeadLetterDesk
 from headrace.operations.health import Health
@@ -38,3 +38,4 @@ class Services:
 
     require = staticmethod(require)
     require_admin = staticmethod(require_admin)
+    view = staticmethod(view)

@@ -19,6 +19,7 @@ from headrace.kit.times import SECOND
 from headrace.model.bucket import Bucket
 from headrace.model.event import Party, StoredEvent
 from headrace.model.query import EventFilter, Search
+from headrace.model.view import View
 from headrace.ports.bus import Stored
 from headrace.query.export import TEXT_FORMATS, Export
 from headrace.query.reader import Reader
@@ -27,6 +28,7 @@ from headrace.query.tail import Tail
 from tests.support.events import batch_of, newest_first, stored_event
 
 BUCKET = Bucket(3, "app", "", None, 1)
+WHOLE = View(BUCKET)
 BASE = 1_790_000_000 * SECOND
 
 
@@ -78,7 +80,7 @@ async def test_the_cache_answers_as_the_store_does_field_by_field(desk: Desk) ->
     await desk.store(some(300, 1))
     await desk.reader.warm(BUCKET)
     await desk.store(some(40, 2))
-    page = await desk.reader.list(BUCKET, limit=100)
+    page = await desk.reader.list(WHOLE, limit=100)
     assert page.events == list(await desk.events.search(Search(BUCKET.id, limit=100)))
     assert desk.recent.latest(BUCKET.id, 100) == page.events
 
@@ -87,7 +89,7 @@ async def test_the_cache_answers_as_the_store_does_field_by_field(desk: Desk) ->
 async def test_an_export_has_every_event(desk: Desk, format: str) -> None:
     events = some(2_500)
     await desk.store(events)
-    made = b"".join([piece async for piece in desk.export.open(BUCKET, EventFilter(), format).chunks])
+    made = b"".join([piece async for piece in desk.export.open(WHOLE, EventFilter(), format).chunks])
     if format == "ndjson":
         assert made.splitlines() == [event_json(event, "app") for event in reversed(newest_first(events))]
     elif format == "csv":
@@ -102,7 +104,7 @@ async def test_a_tail_that_is_cut_and_resumed_sees_every_event_once(desk: Desk) 
     for turn in range(5):
         events = some(300, turn)
         await desk.store(events)
-        async with aclosing(desk.tail.follow(BUCKET, EventFilter(), position)) as stream:
+        async with aclosing(desk.tail.follow(WHOLE, EventFilter(), position)) as stream:
             async for item in stream:
                 position = item.position
                 if item.event is not None:
@@ -116,7 +118,7 @@ async def test_a_tail_that_is_cut_and_resumed_sees_every_event_once(desk: Desk) 
 
 async def test_a_histogram_counts_all_and_leaves_no_gap(desk: Desk) -> None:
     await desk.store(some(500))
-    found = await desk.reader.histogram(BUCKET, by="level")
+    found = await desk.reader.histogram(WHOLE, by="level")
     assert sum(bar.count for bar in found.bars) == 500
     assert 48 <= len(found.bars) <= 121
     assert found.interval == "10s"

@@ -30,6 +30,14 @@ USER, API_KEY, VIEWER = "user", "api_key", "viewer"
 
 
 @dataclass(frozen=True, slots=True)
+class BucketView:
+    """What the holder of a viewer token may read: of one bucket, what is `within`."""
+
+    bucket_id: int
+    within: EventFilter
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """A verified caller: a user, an API key, or whoever holds a viewer token.
 
@@ -48,4 +56,4 @@ class Principal:
     rate_limit: int | None = None
     owner_quota: Quota = Quota()
     session_id: str | None = None
-    view: EventFilter | None = None
+    view: BucketView | None = None

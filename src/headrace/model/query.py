@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Order = Literal["desc", "asc"]
@@ -53,6 +53,21 @@ class EventFilter:
     texts: tuple[tuple[Word, ...], ...] = ()
     """One entry for each `q`; an event matches if it matches all the words of any entry."""
     attributes: tuple[AttributeMatch, ...] = ()
+    within: EventFilter | None = None
+    """This must hold as well, whatever the other parts say: what a view allows. It may have a `within` of its own."""
+
+    def and_within(self, other: EventFilter) -> EventFilter:
+        """Both: what matches this filter and `other`."""
+        return replace(self, within=other if self.within is None else self.within.and_within(other))
+
+    def times(self) -> tuple[int | None, int | None]:
+        """(since, until) in which all parts hold, `within` included."""
+        if self.within is None:
+            return self.since, self.until
+        since, until = self.within.times()
+        sinces = [time for time in (since, self.since) if time is not None]
+        untils = [time for time in (until, self.until) if time is not None]
+        return max(sinces, default=None), min(untils, default=None)
 
 
 EVERYTHING = EventFilter()

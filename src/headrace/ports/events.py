@@ -7,7 +7,7 @@ from typing import Protocol
 
 from headrace.model.bucket import BucketStats
 from headrace.model.event import EventBatch, StoredEvent, Written
-from headrace.model.query import EventFilter, FacetValue, GroupField, HistogramBar, Search
+from headrace.model.query import EVERYTHING, EventFilter, FacetValue, GroupField, HistogramBar, Search
 
 
 class Events(Protocol):
@@ -35,8 +35,8 @@ class Events(Protocol):
     async def search(self, search: Search) -> Sequence[StoredEvent]:
         """One page, ordered by (time, id)."""
 
-    async def get(self, bucket_id: int, event_id: int) -> StoredEvent | None:
-        """The event with this id."""
+    async def get(self, bucket_id: int, event_id: int, filter: EventFilter = EVERYTHING) -> StoredEvent | None:
+        """The event with this id, if it matches."""
 
     async def histogram(
         self, bucket_id: int, filter: EventFilter, interval: int, by: GroupField | None

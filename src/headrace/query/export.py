@@ -14,6 +14,7 @@ from headrace.errors import ItemError, Malformed, Unavailable
 from headrace.model.bucket import Bucket
 from headrace.model.event import StoredEvent
 from headrace.model.query import EventFilter, Position, Search
+from headrace.model.view import View
 from headrace.ports.events import Events
 from headrace.ports.export_format import ExportFormat
 from headrace.query.export_text import CsvFormat, NdjsonFormat
@@ -43,7 +44,7 @@ class Export:
         self._events = events
         self._formats = formats
 
-    def open(self, bucket: Bucket, filter: EventFilter, format: str) -> ExportFile:
+    def open(self, view: View, filter: EventFilter, format: str) -> ExportFile:
         """Raises Malformed for an unknown format. A store that cannot answer raises with the first piece.
 
         Later on its pages are tried again for a while, and then the stream breaks off.
@@ -52,8 +53,8 @@ class Export:
         if chosen is None:
             detail = f"{format[:64]!r} is not a format: write one of {', '.join(self._formats)}"
             raise Malformed(f"{detail}.", items=[ItemError("bad-format", detail, field="format")])
-        chunks = self._chunks(bucket, filter, chosen)
-        return ExportFile(chosen.content_type, f"headrace-{bucket.name}.{chosen.extension}", chunks)
+        chunks = self._chunks(view.bucket, view.narrow(filter), chosen)
+        return ExportFile(chosen.content_type, f"headrace-{view.bucket.name}.{chosen.extension}", chunks)
 
     async def _chunks(self, bucket: Bucket, filter: EventFilter, format: ExportFormat) -> AsyncIterator[bytes]:
         writer = format.begin(bucket.name)

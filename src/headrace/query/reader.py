@@ -26,6 +26,7 @@ from headrace.model.query import (
     Position,
     Search,
 )
+from headrace.model.view import View
 from headrace.ports.clock import Clock
 from headrace.ports.events import Events
 from headrace.ports.metrics import Metrics
@@ -68,7 +69,7 @@ class Reader:
 
     async def list(
         self,
-        bucket: Bucket,
+        view: View,
         filter: EventFilter = EVERYTHING,
         *,
         order: Order = "desc",
@@ -78,34 +79,35 @@ class Reader:
     ) -> EventsPage:
         """A page by (time, id). A cursor knows its own order, and goes on behind its page whatever the filter is."""
         _check_page(limit, cursor, offset)
+        wanted = view.narrow(filter)
         after: Position | None = None
         if cursor is not None:
             order, after = decode_cursor(cursor)
         with self._timed("list"):
             events = None
-            if after is None and order == "desc" and filter == EVERYTHING:
-                events = await self._newest(bucket, limit + 1, offset)
+            if after is None and order == "desc" and wanted == EVERYTHING:
+                events = await self._newest(view.bucket, limit + 1, offset)
             if events is None:  # one more than the page tells whether there is a next one
-                events = await self._events.search(Search(bucket.id, filter, order, limit + 1, after, offset))
+                events = await self._events.search(Search(view.bucket.id, wanted, order, limit + 1, after, offset))
         if len(events) <= limit:
             return EventsPage(events, None)
         events = events[:limit]
         return EventsPage(events, encode_cursor(order, Position(events[-1].time, events[-1].id)))
 
-    async def get(self, bucket: Bucket, event_id: str) -> StoredEvent:
-        """Raises NotFound, for what is no id as well."""
+    async def get(self, view: View, event_id: str) -> StoredEvent:
+        """Raises NotFound, for what is no id and for what is outside of the view as well."""
         with self._timed("get"):
             try:
-                event = await self._events.get(bucket.id, parse_id(event_id))
+                event = await self._events.get(view.bucket.id, parse_id(event_id), view.narrow(EVERYTHING))
             except ValueError:
                 event = None
         if event is None:
-            raise NotFound(f"There is no event {event_id[:64]!r} in the bucket {bucket.name!r}.")
+            raise NotFound(f"There is no event {event_id[:64]!r} in the bucket {view.bucket.name!r}.")
         return event
 
     async def histogram(
         self,
-        bucket: Bucket,
+        view: View,
         filter: EventFilter = EVERYTHING,
         *,
         interval: str = bars.AUTO,
@@ -113,17 +115,18 @@ class Reader:
     ) -> Histogram:
         """Counts over [since, until); where one is missing, from the first or to the last event that matches."""
         width = bars.parse_interval(interval)
+        wanted = view.narrow(filter)
         with self._timed("histogram"):
-            span = await self._span(bucket, filter)
+            span = await self._span(view.bucket, wanted)
             if span is None:
                 return Histogram(format_duration(width or bars.auto_interval(0, 0)), [])
             width = width or bars.auto_interval(*span)
             bars.check_bars(*span, width)
-            found = await self._events.histogram(bucket.id, filter, width, by)
+            found = await self._events.histogram(view.bucket.id, wanted, width, by)
         return Histogram(format_duration(width), bars.fill(found, *span, width))
 
     async def facets(
-        self, bucket: Bucket, filter: EventFilter = EVERYTHING, *, fields: Sequence[str], limit: int = 10
+        self, view: View, filter: EventFilter = EVERYTHING, *, fields: Sequence[str], limit: int = 10
     ) -> Facets:
         """The most frequent values of each field of FACET_FIELDS that is asked for."""
         if not fields:
@@ -134,7 +137,8 @@ class Reader:
         if not 1 <= limit <= MAX_FACET_VALUES:
             raise _malformed("limit", f"from 1 to {MAX_FACET_VALUES:,} values of each field")
         with self._timed("facets"):
-            return await self._events.facets(bucket.id, filter, tuple(dict.fromkeys(fields)), limit)
+            wanted = view.narrow(filter)
+            return await self._events.facets(view.bucket.id, wanted, tuple(dict.fromkeys(fields)), limit)
 
     async def warm(self, bucket: Bucket) -> None:
         """Load the newest events of `bucket` into the cache, unless it has them. Who comes meanwhile waits for this."""

@@ -13,10 +13,10 @@ from functools import partial
 from weakref import WeakSet, finalize
 
 from headrace.errors import Overloaded, Unavailable
-from headrace.model.bucket import Bucket
 from headrace.model.event import StoredEvent
 from headrace.model.metric import TAILS
 from headrace.model.query import EventFilter
+from headrace.model.view import View
 from headrace.ports.bus import Bus, Stored
 from headrace.ports.clock import Clock
 from headrace.ports.events import Events
@@ -50,7 +50,7 @@ class Tail:
         self._followers: WeakSet[_Follower] = WeakSet()
         self._stopped = asyncio.Event()
 
-    def follow(self, bucket: Bucket, filter: EventFilter, after: int | None = None) -> TailStream:
+    def follow(self, view: View, filter: EventFilter, after: int | None = None) -> TailStream:
         """Every event stored after the position `after`, or from now on: from when the first item is asked for.
 
         The first item is a sign of life, and one follows every 15 s without an event. Raises Overloaded when there
@@ -60,7 +60,8 @@ class Tail:
             raise Unavailable("The server is stopping; connect again, with Last-Event-ID, in a moment.")
         if self._count >= self._most:
             raise Overloaded(f"There are {self._count} live tails already; try again later.", retry_after=5)
-        follower = _Follower(self._events, self._bus, self._clock, self._stopped, bucket.id, filter)
+        wanted = view.narrow(filter)
+        follower = _Follower(self._events, self._bus, self._clock, self._stopped, view.bucket.id, wanted)
         self._followers.add(follower)
         self._add(1)
         return TailStream(follower.items(after), partial(self._add, -1))

@@ -1,4 +1,4 @@
-"""What routes ask for by type: the services, who is asking, the bucket that they may read or manage."""
+"""What routes ask for by type: the services, who is asking, what they may read of a bucket."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from headrace.model.bucket import Bucket
-from headrace.model.principal import Permission, Principal
+from headrace.errors import Forbidden, HeadraceError
+from headrace.model.principal import VIEWER, Principal
+from headrace.model.view import View
 from headrace.services import Services
 
 PRINCIPAL_KEY = "headrace.principal"
+FOR_VIEWERS_KEY = "headrace.for_viewers"
+"""In the scope of a request: whether its route is marked as one that a viewer token opens. Unmarked, it is not."""
 
 
 def services_of(request: Request) -> Services:
@@ -25,16 +28,24 @@ async def services(request: Request) -> Services:
 
 
 async def authenticate(request: Request) -> Principal:
-    """Who is asking; raises Unauthenticated. Remembered for the request and its log line."""
+    """Who is asking; raises Unauthenticated, and Forbidden for a viewer token at a route that is not marked for it.
+
+    Remembered for the request and its log line.
+    """
     known: Principal | None = request.scope.get(PRINCIPAL_KEY)
     if known is None:
-        authenticator = services_of(request).authenticator
-        header = _authorization(request)
-        known = authenticator.cached(header) if header is not None else None
-        if known is None:
-            known = await authenticator.authenticate(None if header is None else header.decode("latin-1"))
-        request.scope[PRINCIPAL_KEY] = known
+        known = request.scope[PRINCIPAL_KEY] = await identify(request)
+    if (known.view is not None or known.kind == VIEWER) and not request.scope.get(FOR_VIEWERS_KEY):
+        raise Forbidden("A viewer token reads the events of its bucket, and nothing else.", code="viewer-token")
     return known
+
+
+async def identify(request: Request) -> Principal:
+    """Who is asking now, known for at most 5 s, whatever was so before: for what lasts longer than a credential."""
+    authenticator = services_of(request).authenticator
+    header = _authorization(request)
+    known = authenticator.cached(header) if header is not None else None
+    return known or await authenticator.authenticate(None if header is None else header.decode("latin-1"))
 
 
 def _authorization(request: Request) -> bytes | None:
@@ -44,17 +55,21 @@ def _authorization(request: Request) -> bytes | None:
     return None
 
 
-async def _bucket(request: Request, permission: Permission) -> Bucket:
+async def readable(request: Request) -> View:
+    """What the caller may read of the bucket of the path: 404 (or 403 when they may see it) when that is nothing."""
     found = services_of(request)
     name = request.path_params["bucket"]
     bucket = found.buckets.cached(name) or await found.buckets.resolve(name)
-    found.require(await authenticate(request), bucket, permission)
-    return bucket
+    return found.view(await authenticate(request), bucket)
 
 
-async def readable(request: Request) -> Bucket:
-    """The bucket of the path, which the caller may read: else 404 (or 403 when they may see it)."""
-    return await _bucket(request, Permission.READ)
+async def still_readable(request: Request, view: View) -> bool:
+    """Whether the caller may go on reading that bucket: a stream may outlast the credential that opened it."""
+    try:
+        services_of(request).view(await identify(request), view.bucket)
+    except HeadraceError:
+        return False
+    return True
 
 
 async def _admin(request: Request) -> Principal:
@@ -66,4 +81,4 @@ async def _admin(request: Request) -> Principal:
 Has = Annotated[Services, Depends(services)]
 Caller = Annotated[Principal, Depends(authenticate)]
 Admin = Annotated[Principal, Depends(_admin)]
-Readable = Annotated[Bucket, Depends(readable)]
+Readable = Annotated[View, Depends(readable)]

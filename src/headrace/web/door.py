@@ -2,6 +2,8 @@
 
 In this order: who is asking (401 before anything else is looked at), no parameter that we do not know (400), no
 content type or encoding that we do not know (415). Only then FastAPI reads the body and calls the route.
+
+Where no credential is needed the route says so: `documented(is_open=True)`, or `security` with an empty choice in it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Match
 
 from headrace.errors import Unsupported
-from headrace.web.deps import authenticate
+from headrace.web.deps import FOR_VIEWERS_KEY, authenticate
 from headrace.web.params import ATTRIBUTES, Param, check_names, pairs_of
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -28,19 +30,28 @@ class Door(APIRoute):
         known = frozenset(parameter["name"] for parameter in extra.get("parameters", ()) if parameter["in"] == "query")
         takes_attributes = ATTRIBUTES.name in known
         known -= {ATTRIBUTES.name}
-        is_open = extra.get("security") == []
-        types = frozenset(extra.get("requestBody", {}).get("content", ["application/json"] if self.body_field else []))
+        is_open = "security" in extra and (extra["security"] == [] or {} in extra["security"])
+        strict = extra.get(UNKNOWN) != "ignored"
+        types = frozenset(extra.get("requestBody", {}).get("content", self._body_type()))
+        may_be_empty = self.body_field is not None and not self.body_field.field_info.is_required()
+        for_viewers = extra.get(FOR_VIEWERS) is True
 
         async def checked(request: Request) -> Response:
+            request.scope[FOR_VIEWERS_KEY] = for_viewers
             if not is_open:
                 await authenticate(request)
-            if request.scope["query_string"]:
+            if strict and request.scope["query_string"]:
                 check_names(pairs_of(request), known, takes_attributes)
-            if types:
+            if types and not (may_be_empty and _is_empty(request)):
                 _check_type(request, types)
             return await handle(request)
 
         return checked
+
+    def _body_type(self) -> list[str]:
+        if self.body_field is None:
+            return []
+        return [getattr(self.body_field.field_info, "media_type", "application/json")]
 
     # A HEAD is answered by the route of GET, and the server leaves the body out. Not where GET streams for ever.
 
@@ -67,6 +78,12 @@ class Door(APIRoute):
         return methods | {"HEAD"} if "GET" in methods and not streams else methods
 
 
+def _is_empty(request: Request) -> bool:
+    headers = request.headers
+    chunked, length = "transfer-encoding" in headers, headers.get("content-length", "0")
+    return not chunked and length == "0" and "content-type" not in headers
+
+
 def _check_type(request: Request, types: frozenset[str]) -> None:
     encoding = request.headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
@@ -76,17 +93,35 @@ def _check_type(request: Request, types: frozenset[str]) -> None:
         raise Unsupported(f"Content-Type {sent[:60]!r} is not taken here: send {' or '.join(sorted(types))}.")
 
 
+UNKNOWN = "x-unknown-parameters"
+"""In a route's `openapi_extra`: `ignored` where somebody else chooses the parameters and may add to them (an OpenID
+provider: RFC 6749, 4.1.2; a mail program)."""
+FOR_VIEWERS = "x-viewer-tokens"
+"""In a route's `openapi_extra`: true where a viewer token is taken. Everywhere else it is refused (web/deps.py)."""
+
+
 def router(tag: str) -> APIRouter:
     return APIRouter(route_class=Door, tags=[tag])
 
 
 def documented(
-    *params: Param[Any], path: Sequence[dict[str, Any]] = (), is_open: bool = False, **more: Any
+    *params: Param[Any],
+    path: Sequence[dict[str, Any]] = (),
+    is_open: bool = False,
+    for_viewers: bool = False,
+    strict: bool = True,
+    **more: Any,
 ) -> dict[str, Any]:
-    """For `openapi_extra` of a route: its parameters (in the query; in the path), and whether it is open to all."""
+    """For `openapi_extra` of a route: its parameters (in the query; in the path), and whether it is open to all, or to
+    viewer tokens as well: only where all that it answers comes through a View. Not `strict`: parameters that we do not
+    know are ignored."""
     extra: dict[str, Any] = dict(more)
+    if for_viewers:
+        extra[FOR_VIEWERS] = True
     if params or path:
         extra["parameters"] = [*path, *(param.documented() for param in params)]
     if is_open:
         extra["security"] = []
+    if not strict:
+        extra[UNKNOWN] = "ignored"
     return extra

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from headrace.errors import HeadraceError
 from headrace.model.bucket import Bucket
 from headrace.model.event import LEVELS, StoredEvent
 from headrace.model.metric import Metric
 from headrace.model.query import EVERYTHING, EventFilter, FacetValue, GroupField, HistogramBar, Search
+from headrace.model.view import View
 from tests.support.events import newest_first
 
 BUCKET = Bucket(7, "app", "", None, 1)
-_KNOWN = {"since", "until", "levels"}  # the filters that this store understands
+WHOLE = View(BUCKET)
+_KNOWN = {"since", "until", "levels", "within"}  # the filters that this store understands
 
 
 class FakeEvents:
@@ -43,9 +45,9 @@ class FakeEvents:
             found.reverse()
         return found[search.offset : search.offset + search.limit]
 
-    async def get(self, bucket_id: int, event_id: int) -> StoredEvent | None:
+    async def get(self, bucket_id: int, event_id: int, filter: EventFilter = EVERYTHING) -> StoredEvent | None:
         await self._enter("get")
-        return next((event for event in self._matching(bucket_id, EVERYTHING) if event.id == event_id), None)
+        return next((event for event in self._matching(bucket_id, filter) if event.id == event_id), None)
 
     async def latest(self, bucket_id: int, limit: int) -> Sequence[StoredEvent]:
         await self._enter("latest")
@@ -95,6 +97,9 @@ class FakeEvents:
             raise self.failures.pop(0)
 
     def _matching(self, bucket_id: int, filter: EventFilter) -> list[StoredEvent]:
+        if filter.within is not None:
+            inner = self._matching(bucket_id, filter.within)
+            return [event for event in self._matching(bucket_id, replace(filter, within=None)) if event in inner]
         unknown = {one.name for one in fields(filter) if getattr(filter, one.name) not in (None, ())} - _KNOWN
         assert not unknown, f"this store does not know {unknown}"
         return [

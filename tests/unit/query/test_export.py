@@ -22,14 +22,14 @@ from headrace.query.export import TEXT_FORMATS, Export
 from headrace.query.export_text import CSV_COLUMNS, CsvFormat
 from headrace.query.render import event_json
 from tests.support.events import newest_first, stored_event
-from tests.unit.query.fakes import BUCKET, FakeEvents
+from tests.unit.query.fakes import WHOLE, FakeEvents
 
 FORMATS = {**TEXT_FORMATS, "parquet": ParquetFormat()}
 MANY = [stored_event(seq, seq * 7_919 % 1_009) for seq in range(1, 1_001)]
 
 
 async def export(events: FakeEvents, format: str = "ndjson", filter: EventFilter = EventFilter()) -> bytes:  # noqa: B008
-    return b"".join([piece async for piece in Export(events, FORMATS).open(BUCKET, filter, format).chunks])
+    return b"".join([piece async for piece in Export(events, FORMATS).open(WHOLE, filter, format).chunks])
 
 
 def seqs_of(ndjson: bytes) -> list[int]:
@@ -62,7 +62,7 @@ async def test_a_filter_holds() -> None:
 async def test_events_stored_after_the_start_are_left_out() -> None:
     events = FakeEvents(MANY)
     pieces = []
-    async for piece in Export(events, FORMATS).open(BUCKET, EventFilter(), "ndjson").chunks:
+    async for piece in Export(events, FORMATS).open(WHOLE, EventFilter(), "ndjson").chunks:
         pieces.append(piece)
         newest = max(event.seq for _, event in events.stored)
         events.add(stored_event(newest + 1, 1_000), stored_event(newest + 2, 10_000 + newest))
@@ -83,7 +83,7 @@ async def test_it_ends_while_events_arrive_faster_than_it_reads() -> None:
 async def test_a_busy_store_in_the_middle_is_asked_again() -> None:
     events = FakeEvents(MANY)
     pieces = []
-    async for piece in Export(events, FORMATS).open(BUCKET, EventFilter(), "ndjson").chunks:
+    async for piece in Export(events, FORMATS).open(WHOLE, EventFilter(), "ndjson").chunks:
         events.failures[:] = [Overloaded("busy", retry_after=0), QueryTimeout("slow", retry_after=0)]
         pieces.append(piece)
     assert len(seqs_of(b"".join(pieces))) == 1_000
@@ -93,7 +93,7 @@ async def test_a_busy_store_at_the_start_is_told() -> None:
     events = FakeEvents(MANY)
     events.failures.append(Overloaded("busy"))
     with pytest.raises(Overloaded):
-        await anext(Export(events, FORMATS).open(BUCKET, EventFilter(), "ndjson").chunks)
+        await anext(Export(events, FORMATS).open(WHOLE, EventFilter(), "ndjson").chunks)
 
 
 @pytest.mark.parametrize(
@@ -105,14 +105,14 @@ async def test_a_busy_store_at_the_start_is_told() -> None:
     ],
 )
 def test_each_format_has_its_content_type_and_file_name(format: str, content_type: str, file_name: str) -> None:
-    made = Export(FakeEvents(), FORMATS).open(BUCKET, EventFilter(), format)
+    made = Export(FakeEvents(), FORMATS).open(WHOLE, EventFilter(), format)
     assert (made.content_type, made.file_name) == (content_type, file_name)
 
 
 @pytest.mark.parametrize("format", ["", "xml", "NDJSON", "../csv"])
 def test_an_unknown_format_is_refused(format: str) -> None:
     with pytest.raises(Malformed) as caught:
-        Export(FakeEvents(), FORMATS).open(BUCKET, EventFilter(), format)
+        Export(FakeEvents(), FORMATS).open(WHOLE, EventFilter(), format)
     assert [item.field for item in caught.value.items] == ["format"]
 
 
@@ -178,7 +178,7 @@ async def test_parquet_has_every_field_with_its_type() -> None:
 async def test_parquet_goes_out_in_row_groups_as_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet_writer, "_GATHERED_ROWS", 100)
     monkeypatch.setattr(parquet_writer, "_GROUP_ROWS", 300)
-    made = Export(FakeEvents(MANY), FORMATS).open(BUCKET, EventFilter(), "parquet")
+    made = Export(FakeEvents(MANY), FORMATS).open(WHOLE, EventFilter(), "parquet")
     pieces = [piece async for piece in made.chunks]
     file = pq.ParquetFile(io.BytesIO(b"".join(pieces)))
     assert file.metadata.num_row_groups > 1

@@ -16,7 +16,7 @@ from headrace.model.query import EventFilter
 from headrace.ports.bus import Stored
 from headrace.query.tail import Tail, TailItem, TailStream
 from tests.support.events import stored_event
-from tests.unit.query.fakes import BUCKET, CountingMetrics, FakeEvents
+from tests.unit.query.fakes import BUCKET, WHOLE, CountingMetrics, FakeEvents
 
 EVERYTHING = EventFilter()
 
@@ -34,7 +34,7 @@ class Desk:
 
     def follow(self, filter: EventFilter = EVERYTHING, after: int | None = None) -> list[TailItem]:
         items: list[TailItem] = []
-        self.tasks.append(asyncio.create_task(self._collect(self.tail.follow(BUCKET, filter, after), items)))
+        self.tasks.append(asyncio.create_task(self._collect(self.tail.follow(WHOLE, filter, after), items)))
         return items
 
     async def store(self, *events: StoredEvent, bucket_id: int = BUCKET.id, tell: bool = True) -> None:
@@ -195,7 +195,7 @@ async def test_a_store_that_cannot_answer_delays_the_stream_without_a_gap(desk: 
 
 
 async def test_a_slow_reader_holds_up_nobody_else(desk: Desk) -> None:
-    slow = desk.tail.follow(BUCKET, EVERYTHING)
+    slow = desk.tail.follow(WHOLE, EVERYTHING)
     await anext(slow)
     quick = desk.follow()
     await desk.clock.advance(1)
@@ -214,12 +214,12 @@ async def test_stop_ends_every_stream_and_refuses_new_ones() -> None:
     await stop(desk)
     assert desk.metrics.values["tails",] == 0
     with pytest.raises(Unavailable):
-        desk.tail.follow(BUCKET, EVERYTHING)
+        desk.tail.follow(WHOLE, EVERYTHING)
 
 
 async def test_stop_does_not_wait_for_the_rest_of_a_page() -> None:
     desk = Desk(stored=100)
-    stream = desk.tail.follow(BUCKET, EVERYTHING, 0)
+    stream = desk.tail.follow(WHOLE, EVERYTHING, 0)
     await anext(stream)
     await anext(stream)
     await desk.tail.stop()
@@ -229,13 +229,13 @@ async def test_stop_does_not_wait_for_the_rest_of_a_page() -> None:
 
 async def test_there_are_at_most_so_many_tails() -> None:
     desk = Desk(most=2)
-    first, second = (desk.tail.follow(BUCKET, EVERYTHING) for _ in range(2))
+    first, second = (desk.tail.follow(WHOLE, EVERYTHING) for _ in range(2))
     assert desk.metrics.values["tails",] == 2
     with pytest.raises(Overloaded):
-        desk.tail.follow(BUCKET, EVERYTHING)
+        desk.tail.follow(WHOLE, EVERYTHING)
     await first.aclose()
     await first.aclose()
-    desk.tail.follow(BUCKET, EVERYTHING)
+    desk.tail.follow(WHOLE, EVERYTHING)
     await second.aclose()
 
 
@@ -243,12 +243,12 @@ async def test_a_stream_that_its_reader_just_drops_is_closed_by_that() -> None:
     desk = Desk(most=1)
 
     async def leave_after_the_first() -> None:
-        async for _ in desk.tail.follow(BUCKET, EVERYTHING):
+        async for _ in desk.tail.follow(WHOLE, EVERYTHING):
             return
 
     gc.disable()  # or a collection in passing would hide a stream that holds itself
     try:
-        desk.tail.follow(BUCKET, EVERYTHING)  # not even begun
+        desk.tail.follow(WHOLE, EVERYTHING)  # not even begun
         for _ in range(3):
             await leave_after_the_first()
             await desk.clock.advance(0)

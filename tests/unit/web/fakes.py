@@ -14,8 +14,9 @@ from headrace.errors import Forbidden, NotFound, Unauthenticated
 from headrace.model.bucket import Bucket, BucketStats
 from headrace.model.event import StoredEvent
 from headrace.model.metric import Metric
-from headrace.model.permission import require, require_admin
+from headrace.model.permission import require, require_admin, view
 from headrace.model.principal import Principal, Role
+from headrace.model.view import View
 from headrace.operations.health import Readiness
 from headrace.services import Services
 from headrace.web.app import WebOptions, create_app
@@ -77,7 +78,7 @@ class Reader:
         self.events: list[StoredEvent] = [event(1)]
         self.error: BaseException | None = None
 
-    async def list(self, bucket: Bucket, wanted: object, **asked: Any) -> Any:
+    async def list(self, view: View, wanted: object, **asked: Any) -> Any:
         self.asked.append({"filter": wanted, **asked})
         if self.error:
             raise self.error
@@ -96,7 +97,7 @@ class Tail:
     after: list[int | None] = field(default_factory=list)
     error: BaseException | None = None
 
-    def follow(self, bucket: Bucket, wanted: object, after: int | None) -> AsyncIterator[TailItem]:
+    def follow(self, view: View, wanted: object, after: int | None) -> AsyncIterator[TailItem]:
         if self.error:
             raise self.error
         self.after.append(after)
@@ -151,7 +152,7 @@ class World:
             SimpleNamespace(
                 authenticator=Authenticator(), buckets=self.buckets, reader=self.reader, tail=self.tail,
                 metrics=self.metrics, health=self.health, clock=SimpleNamespace(now=lambda: NOW),
-                require=require, require_admin=require_admin,
+                require=require, require_admin=require_admin, view=view,
             ),
         )  # fmt: skip
         self.app = create_app(self.services, WebOptions(version="1.2.3", **options))

@@ -75,8 +75,8 @@ class DuckDBEvents:
             lambda session: reads.search(session, search, self._stats(session, search.bucket_id, _SLACK))
         )
 
-    async def get(self, bucket_id: int, event_id: int) -> StoredEvent | None:
-        return await self._read(lambda session: reads.get(session, bucket_id, event_id))
+    async def get(self, bucket_id: int, event_id: int, filter: EventFilter = EVERYTHING) -> StoredEvent | None:
+        return await self._read(lambda session: reads.get(session, bucket_id, event_id, filter))
 
     async def histogram(
         self, bucket_id: int, filter: EventFilter, interval: int, by: GroupField | None

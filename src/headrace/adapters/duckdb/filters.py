@@ -39,6 +39,15 @@ def condition(bucket_id: int, wanted: EventFilter) -> Condition:
     """The events of a bucket that match, but for the time: `add_times` adds that."""
     result = Condition()
     result.add("bucket_id = ?", bucket_id)
+    level: EventFilter | None = wanted
+    while level is not None:
+        _add_parts(result, level)
+        level = level.within
+    return result
+
+
+def _add_parts(result: Condition, wanted: EventFilter) -> None:
+    """What the filter itself asks for, its time and `within` left out."""
     result.add_any("level", wanted.levels)
     if wanted.min_level is not None:
         result.add("level >= ?", wanted.min_level)
@@ -51,7 +60,6 @@ def condition(bucket_id: int, wanted: EventFilter) -> Condition:
     for match in wanted.attributes:
         result.add(*attribute_condition(match))
     _add_texts(result, wanted)
-    return result
 
 
 def add_times(result: Condition, since: int | None, until: int | None) -> Condition:
@@ -76,7 +84,10 @@ def add_position(result: Condition, after: Position, descending: bool) -> None:
 
 def is_selective(wanted: EventFilter) -> bool:
     """Whether anything but the time is asked for."""
-    return wanted != EventFilter(since=wanted.since, until=wanted.until)
+    inner = wanted.within
+    if inner is not None and is_selective(inner):
+        return True
+    return wanted != EventFilter(since=wanted.since, until=wanted.until, within=inner)
 
 
 def _clamped(time: int) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
@@ -14,7 +15,7 @@ from headrace.query.render import event_json, time_text
 from headrace.query.tail import TailStream
 from headrace.services import Services
 from headrace.web.answers import JsonBytes, attachment, begun, encode
-from headrace.web.deps import Has, Readable, readable, services_of
+from headrace.web.deps import Has, Readable, readable, services_of, still_readable
 from headrace.web.door import documented, router
 from headrace.web.params import (
     BUCKET_PATH,
@@ -46,21 +47,21 @@ _STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}  # or
     response_model=EventPage,
     summary="Search events",
     operation_id="list_events",
-    openapi_extra=documented(ORDER, LIMIT, CURSOR, OFFSET, *FILTERS, path=[BUCKET_PATH]),
+    openapi_extra=documented(ORDER, LIMIT, CURSOR, OFFSET, *FILTERS, path=[BUCKET_PATH], for_viewers=True),
 )
 async def page(request: Request) -> Response:
     """A page of the events that match all of the filters, by time. A repeated filter means any of its values."""
     # The hottest read asks for its two dependencies itself: FastAPI takes 20 µs to solve each.
-    services, bucket = services_of(request), await readable(request)
+    services, view = services_of(request), await readable(request)
     found = await services.reader.list(
-        bucket,
+        view,
         _filter(request, services),
         order=ask(request, ORDER),
         limit=ask(request, LIMIT),
         cursor=ask(request, CURSOR),
         offset=ask(request, OFFSET),
     )
-    name = bucket.name
+    name = view.bucket.name
     events = b",".join([event_json(event, name) for event in found.events])
     cursor = b',"next_cursor":' + encode(found.next_cursor) if found.next_cursor else b""
     return JsonBytes(b'{"events":[' + events + b"]" + cursor + b"}")
@@ -71,11 +72,11 @@ async def page(request: Request) -> Response:
     response_model=Event,
     summary="Get an event",
     operation_id="get_event",
-    openapi_extra=documented(path=[BUCKET_PATH, EVENT_PATH]),
+    openapi_extra=documented(path=[BUCKET_PATH, EVENT_PATH], for_viewers=True),
 )
-async def one(request: Request, bucket: Readable, services: Has) -> Response:
+async def one(request: Request, view: Readable, services: Has) -> Response:
     """By its id. An event can be read a moment after its 202, and at once after a 201."""
-    return JsonBytes(event_json(await services.reader.get(bucket, request.path_params["id"]), bucket.name))
+    return JsonBytes(event_json(await services.reader.get(view, request.path_params["id"]), view.bucket.name))
 
 
 @routes.get(
@@ -83,12 +84,12 @@ async def one(request: Request, bucket: Readable, services: Has) -> Response:
     response_model=HistogramAnswer,
     summary="Count events over time",
     operation_id="histogram",
-    openapi_extra=documented(INTERVAL, BY, *FILTERS, path=[BUCKET_PATH]),
+    openapi_extra=documented(INTERVAL, BY, *FILTERS, path=[BUCKET_PATH], for_viewers=True),
 )
-async def histogram(request: Request, bucket: Readable, services: Has) -> Response:
+async def histogram(request: Request, view: Readable, services: Has) -> Response:
     """A bar for each interval, empty ones too; more than 2,000 are refused."""
     found = await services.reader.histogram(
-        bucket, _filter(request, services), interval=ask(request, INTERVAL), by=ask(request, BY)
+        view, _filter(request, services), interval=ask(request, INTERVAL), by=ask(request, BY)
     )
     bars = [
         {"time": time_text(bar.time), "count": bar.count} | ({"by": dict(bar.by)} if bar.by else {})
@@ -102,12 +103,12 @@ async def histogram(request: Request, bucket: Readable, services: Has) -> Respon
     response_model=FacetsAnswer,
     summary="Count the most frequent values",
     operation_id="facets",
-    openapi_extra=documented(FIELDS, FACET_LIMIT, *FILTERS, path=[BUCKET_PATH]),
+    openapi_extra=documented(FIELDS, FACET_LIMIT, *FILTERS, path=[BUCKET_PATH], for_viewers=True),
 )
-async def facets(request: Request, bucket: Readable, services: Has) -> Response:
+async def facets(request: Request, view: Readable, services: Has) -> Response:
     """The most frequent values of each field, most frequent first."""
     found = await services.reader.facets(
-        bucket, _filter(request, services), fields=ask(request, FIELDS), limit=ask(request, FACET_LIMIT)
+        view, _filter(request, services), fields=ask(request, FIELDS), limit=ask(request, FACET_LIMIT)
     )
     return JsonBytes(encode({"facets": found}))
 
@@ -118,16 +119,16 @@ async def facets(request: Request, bucket: Readable, services: Has) -> Response:
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
     summary="Watch events live",
     operation_id="tail",
-    openapi_extra=documented(*FILTERS, path=[BUCKET_PATH, LAST_EVENT_ID]),
+    openapi_extra=documented(*FILTERS, path=[BUCKET_PATH, LAST_EVENT_ID], for_viewers=True),
 )
-async def tail(request: Request, bucket: Readable, services: Has) -> Response:
+async def tail(request: Request, view: Readable, services: Has) -> Response:
     """Server-sent events: each event once, in order of storing, from now on or from the position in `Last-Event-ID`.
 
     `data:` is the event, `id:` its position. A comment every 15 seconds keeps proxies from closing the stream.
     """
-    followed = services.tail.follow(bucket, _filter(request, services), _position(request))
+    followed = services.tail.follow(view, _filter(request, services), _position(request))
     # The first piece is at hand before the answer begins: what is stored from then on is in the stream.
-    stream = await begun(_as_sse(followed, bucket.name))
+    stream = await begun(_as_sse(followed, view.bucket.name, partial(still_readable, request, view)))
     return StreamingResponse(stream, media_type="text/event-stream", headers=_STREAM_HEADERS)
 
 
@@ -145,11 +146,11 @@ async def tail(request: Request, bucket: Readable, services: Has) -> Response:
     },
     summary="Export events",
     operation_id="export",
-    openapi_extra=documented(FORMAT, *FILTERS, path=[BUCKET_PATH]),
+    openapi_extra=documented(FORMAT, *FILTERS, path=[BUCKET_PATH], for_viewers=True),
 )
-async def export(request: Request, bucket: Readable, services: Has) -> Response:
+async def export(request: Request, view: Readable, services: Has) -> Response:
     """All events that match, oldest first, as a file. A connection that is cut means that the file is not whole."""
-    made = services.export.open(bucket, _filter(request, services), ask(request, FORMAT))
+    made = services.export.open(view, _filter(request, services), ask(request, FORMAT))
     headers = {**_STREAM_HEADERS, "content-disposition": attachment(made.file_name)}
     return StreamingResponse(await begun(made.chunks), media_type=made.content_type, headers=headers)
 
@@ -170,10 +171,15 @@ def _position(request: Request) -> int | None:
     return int(text)
 
 
-async def _as_sse(followed: TailStream, bucket: str) -> AsyncIterator[bytes]:
+async def _as_sse(
+    followed: TailStream, bucket: str, readable: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[bytes]:
+    """Ends as soon as it is no longer `readable`: a reconnect is then told why."""
     retry = b"retry: %d\n" % _RECONNECT_MS  # told once, with the first sign of life
     try:
         async for item in followed:
+            if not await readable():
+                return
             if item.event is None:
                 # The position moves on even where nothing matches, and a reconnect then does not look at it all again.
                 yield b": alive\n%sid: %d\n\n" % (retry, item.position)
