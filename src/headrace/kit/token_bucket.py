@@ -1,8 +1,10 @@
-"""A token bucket: so many at once, so many a second after that."""
+"""Token buckets: so many at once, so many a second after that."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+_ROUNDING = 1e-6  # of a token: whoever waits exactly as long as told must find one
 
 
 class TokenBucket:
@@ -24,3 +26,31 @@ class TokenBucket:
             return False
         self._tokens -= 1
         return True
+
+
+class DebtBucket:
+    """A token bucket that hands out tokens in chunks and may owe some: what was spent before it was asked for.
+
+    It knows no clock and no size: `now` is in seconds that never go back, and a size that changes counts from then on.
+    """
+
+    __slots__ = ("_counted", "tokens")
+
+    def __init__(self, tokens: float, now: float) -> None:
+        self.tokens = tokens
+        self._counted = now
+
+    def lease(self, now: float, size: int, seconds: float, want: int, owed: int = 0) -> tuple[int, float]:
+        """(tokens, 0.0), at most `want` of them; or (0, seconds until there will be one). `owed` are taken first."""
+        per_second = size / seconds
+        self.tokens = min(size, self.tokens + (now - self._counted) * per_second) - owed
+        self._counted = now
+        if self.tokens < 1 - _ROUNDING:
+            return 0, (1 - self.tokens) / per_second
+        given = min(want, int(self.tokens + _ROUNDING))
+        self.tokens -= given
+        return given, 0.0
+
+    def full_at(self, size: int, seconds: float) -> float:
+        """When it will be as good as new."""
+        return self._counted + max(0.0, size - self.tokens) * seconds / size
