@@ -7,15 +7,25 @@ from typing import Protocol
 
 from headrace.model.audit import AuditRecord
 from headrace.model.bucket import Bucket, BucketChanges, DeletedBucket
+from headrace.model.principal import Permission
 
 
 class Buckets(Protocol):
     """Raises Unavailable when the control data cannot be reached."""
 
     async def create(
-        self, name: str, description: str, retention_days: int | None, created_at: int, audit: AuditRecord | None
+        self,
+        name: str,
+        description: str,
+        retention_days: int | None,
+        created_at: int,
+        audit: AuditRecord | None,
+        grant: tuple[str, frozenset[Permission]] | None = None,
     ) -> Bucket:
-        """Raises Conflict when the name is taken. The id is never one that a deleted bucket had."""
+        """With `grant`, this user may do that there, in the same transaction.
+
+        Raises Conflict when the name is taken. The id is never one that a deleted bucket had.
+        """
 
     async def list(self) -> Sequence[Bucket]:
         """All, by name."""
