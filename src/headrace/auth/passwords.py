@@ -69,13 +69,13 @@ class Passwords:
     def _verify(self, secret: bytes | None, stored: str | None) -> Verdict:
         from pwdlib.exceptions import UnknownHashError
 
-        known = secret is not None and stored is not None
-        try:
-            ok, rehash = self._hasher.verify_and_update(secret or b"", stored if known and stored else _NOBODY)
-        except UnknownHashError:
-            self._hasher.verify(secret or b"", _NOBODY)
-            return Verdict(ok=False)
-        return Verdict(ok=True, rehash=rehash) if ok and known else Verdict(ok=False)
+        if secret is not None and stored:
+            try:
+                return Verdict(*self._hasher.verify_and_update(secret, stored))
+            except UnknownHashError:
+                pass
+        self._hasher.verify(secret or b"", _NOBODY)
+        return Verdict(ok=False)
 
     @cached_property
     def _hasher(self) -> PasswordHash:

@@ -49,6 +49,8 @@ class SigningRing:
         self._tried_at = float("-inf")
         self._searched_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
+        self._begun = 0
+        self._failed = False
 
     async def signer(self) -> TokenKey:
         """The newest key that signs."""
@@ -94,8 +96,7 @@ class SigningRing:
 
     async def reload(self) -> None:
         """Read the keys now: the caller has just changed them, so what is being read already does not count."""
-        if self._reading is not None:
-            await asyncio.wait([self._reading])
+        await self._wait()
         await self._join()
 
     def expire(self) -> None:
@@ -104,31 +105,37 @@ class SigningRing:
 
     async def _search(self, kid: str) -> Held | None:
         """An id that we do not know may be of a key that another process has just made."""
-        if self._reading is not None:
-            await asyncio.wait([self._reading])
-            if kid in self._held:
-                return self._held[kid]
+        arrived = self._begun
+        await self._wait()  # it may have asked before the key was there, so it does not count as a look for this one
         now = self._clock.monotonic()
-        if now >= self._searched_at + _SEARCH_SECONDS:
+        if kid not in self._held and self._begun == arrived and now >= self._searched_at + _SEARCH_SECONDS:
             self._searched_at = now
-            await self._join()  # Unavailable is the truth: a 401 would have the client throw away what may be good
-        elif self._read_at is None or self._read_at < self._tried_at:
+            self._begin()
+        await self._wait()
+        if kid not in self._held and self._failed:  # a 401 would have the client throw away what may be good
             raise Unavailable("The keys of tokens cannot be read now.")
         return self._held.get(kid)
+
+    async def _wait(self) -> None:
+        """For what is being read, however it ends."""
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
 
     async def _join(self) -> None:
         await asyncio.shield(self._reading or self._begin())  # one impatient caller must not fail the others
 
     def _begin(self) -> asyncio.Task[None]:
+        self._begun += 1
         self._tried_at = self._clock.monotonic()
         self._reading = asyncio.ensure_future(self._read(self._tried_at))
         self._reading.add_done_callback(self._ended)
         return self._reading
 
     async def _read(self, began: float) -> None:
+        self._failed = True  # until it went well
         rows = await self._port.list_signing_keys()
         self._held = {row.id: self._hold(row) for row in rows}
-        self._read_at = began
+        self._read_at, self._failed = began, False
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if self._reading is task:

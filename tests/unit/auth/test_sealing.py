@@ -1,0 +1,53 @@
+"""What is sealed can be had again with the same secret, and not otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from headrace.auth.sealing import Sealer
+
+SECRET = "a secret of the settings, long enough"
+
+
+def test_another_sealer_with_the_same_secret_unseals() -> None:
+    assert Sealer(SECRET).unseal(Sealer(SECRET).seal(b"plain")) == b"plain"
+    assert Sealer(SECRET).unseal(Sealer(SECRET).seal(b"")) == b""
+
+
+def test_the_same_is_never_sealed_the_same_way_twice() -> None:
+    sealer = Sealer(SECRET)
+    assert len({sealer.seal(b"plain") for _ in range(10)}) == 10
+
+
+def test_nothing_of_it_can_be_read() -> None:
+    assert b"plain" not in Sealer(SECRET).seal(b"plain text")
+
+
+def test_another_secret_unseals_nothing() -> None:
+    assert Sealer(SECRET + "!").unseal(Sealer(SECRET).seal(b"plain")) is None
+
+
+def test_one_changed_bit_anywhere_is_noticed() -> None:
+    sealed = Sealer(SECRET).seal(b"plain")
+    for place in range(len(sealed)):
+        changed = bytearray(sealed)
+        changed[place] ^= 1
+        assert Sealer(SECRET).unseal(bytes(changed)) is None
+
+
+def test_a_part_of_it_is_nothing() -> None:
+    sealed = Sealer(SECRET).seal(b"plain")
+    assert all(Sealer(SECRET).unseal(sealed[:end]) is None for end in range(len(sealed)))
+
+
+def test_the_version_comes_first() -> None:
+    assert Sealer(SECRET).seal(b"plain").startswith(b"hr1:")
+
+
+def test_an_empty_secret_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs a secret"):
+        Sealer("")
+
+
+def test_the_secret_does_not_show() -> None:
+    assert SECRET not in repr(Sealer(SECRET))
