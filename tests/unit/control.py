@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from headrace.errors import Conflict, NotFound, Unavailable
+from headrace.model.account import ApiKey
 from headrace.model.audit import AuditRecord
 from headrace.model.bucket import Bucket, BucketChanges, DeletedBucket
-from headrace.model.principal import ApiKey
+from headrace.model.principal import Permission
 
 NOW = 1_700_000_000_000_000
 
@@ -61,13 +62,20 @@ class HeldBuckets:
     def __init__(self) -> None:
         self.rows: dict[str, Bucket] = {}
         self.gone: list[DeletedBucket] = []
+        self.granted: list[tuple[str, str, frozenset[Permission]]] = []
         self.audited: list[AuditRecord] = []
         self.asked: list[str] = []
         self.down = False
         self._last_id = 0
 
     async def create(
-        self, name: str, description: str, retention_days: int | None, created_at: int, audit: AuditRecord | None
+        self,
+        name: str,
+        description: str,
+        retention_days: int | None,
+        created_at: int,
+        audit: AuditRecord | None,
+        grant: tuple[str, frozenset[Permission]] | None = None,
     ) -> Bucket:
         self._check()
         if name in self.rows:
@@ -76,6 +84,8 @@ class HeldBuckets:
         self.rows[name] = Bucket(self._last_id, name, description, retention_days, created_at)
         if audit is not None:
             self.audited.append(audit)
+        if grant is not None:
+            self.granted.append((name, *grant))
         return self.rows[name]
 
     async def list(self) -> Sequence[Bucket]:
