@@ -95,7 +95,31 @@ class Retriable(HeadraceError):
 
 
 class OverQuota(Retriable):
+    """`policy` is the limit's name for clients: so many (`quota`, in `unit`s) in `window` seconds; `remaining` of them
+    are left until it is full again, in `reset` seconds (by default when one may try again)."""
+
     code = "over-quota"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        retry_after: float = 1.0,
+        code: str | None = None,
+        policy: str = "",
+        quota: int = 0,
+        window: int = 0,
+        remaining: int = 0,
+        reset: float | None = None,
+        unit: str = "",
+    ) -> None:
+        super().__init__(detail, retry_after=retry_after, code=code)
+        self.policy = policy
+        self.quota = quota
+        self.window = window
+        self.remaining = remaining
+        self.reset = retry_after if reset is None else reset
+        self.unit = unit
 
 
 class Unavailable(Retriable):

@@ -114,11 +114,21 @@ def _headers(error: HeadraceError, body: bytes) -> list[tuple[bytes, bytes]]:
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
     if isinstance(error, errors.Retriable):
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
+    if isinstance(error, errors.OverQuota) and error.policy:
+        headers += _rate_limit(error)
     if isinstance(error, errors.Unauthenticated):
         headers.append((b"www-authenticate", b'Bearer realm="headrace"'))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", error.allow.encode()))
     return headers
+
+
+def _rate_limit(error: errors.OverQuota) -> list[tuple[bytes, bytes]]:
+    """Which limit it was and how it stands (draft-ietf-httpapi-ratelimit-headers-10, 3 and 4)."""
+    unit = f';qu="{error.unit}"' if error.unit else ""
+    policy = f'"{error.policy}";q={error.quota}{unit};w={error.window}'
+    state = f'"{error.policy}";r={error.remaining};t={max(1, math.ceil(error.reset))}'
+    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", state.encode())]
 
 
 def _unexpected(request_id: str) -> str:
