@@ -1,0 +1,1 @@
+"""Mail into a directory, for development and for those who have no mail server."""
