@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr, StrictStr, WithJsonSchema
 
-from headrace.kit.times import SECOND, parse_duration, parse_time
+from headrace.kit.times import LATEST, SECOND, from_datetime, parse_duration, parse_time
 from headrace.model.principal import Permission
 from headrace.web.params import FUTURE_MOMENT
 
@@ -36,6 +36,13 @@ def _by(read: Callable[[str], int], what: str) -> Callable[[object], int]:
 
 def _seconds(text: str) -> int:
     return parse_duration(text) // SECOND
+
+
+def _time(text: str) -> int:
+    us = parse_time(text)
+    if not 0 <= us < from_datetime(LATEST):
+        raise ValueError("out of range")
+    return us
 
 
 Username = Annotated[
@@ -65,7 +72,7 @@ PersonName = Annotated[StrictStr, Field(max_length=100), BeforeValidator(_no_nul
 KeyName = Annotated[StrictStr, Field(min_length=1, max_length=100, examples=["billing"]), BeforeValidator(_no_nul)]
 FutureTime = Annotated[
     int,
-    BeforeValidator(_by(parse_time, "an RFC 3339 time with its offset, or an epoch number")),
+    BeforeValidator(_by(_time, "an RFC 3339 time with its offset, or an epoch number, before 2262")),
     WithJsonSchema({
         "description": "RFC 3339, or an epoch number; to come.",
         "anyOf": [

@@ -58,6 +58,15 @@ CALLS = [
     ("get", "/v1/buckets/{bucket}/export"), ("get", "/v1/dead-letters"),
     ("post", "/v1/dead-letters/replay"), ("get", "/health/live"), ("get", "/health/ready"),
     ("get", "/metrics"), ("get", "/v1/status"), ("get", "/v1/backup"), ("post", "/v1/restore"),
+    ("get", "/v1/buckets/{bucket}/grants"), ("put", "/v1/buckets/{bucket}/grants/{user}"),
+    ("delete", "/v1/buckets/{bucket}/grants/{user}"),
+    *(("post", f"/v1/auth/{noun}") for noun in ("register", "verify", "login", "token", "refresh", "logout",
+                                                "password-reset", "password-reset/confirm")),
+    ("get", "/v1/auth/oidc/login"), ("get", "/v1/auth/oidc/callback"), ("get", "/.well-known/jwks.json"),
+    ("get", "/v1/users/me"), ("patch", "/v1/users/me"), ("get", "/v1/users"), ("post", "/v1/users"),
+    ("get", "/v1/users/{id}"), ("patch", "/v1/users/{id}"), ("delete", "/v1/users/{id}"),
+    ("get", "/v1/keys"), ("post", "/v1/keys"), ("delete", "/v1/keys/{id}"), ("post", "/v1/viewer-tokens"),
+    ("post", "/v1/signing-keys/rotate"), ("get", "/v1/usage"),
 ]  # fmt: skip
 
 

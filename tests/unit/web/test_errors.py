@@ -18,9 +18,9 @@ def every(kind: type[HeadraceError]) -> list[type[HeadraceError]]:
 
 OURS = [kind for kind in every(HeadraceError) if kind.__module__ == "headrace.errors"]
 EXPECTED = {
-    "Malformed": 400, "Unauthenticated": 401, "Forbidden": 403, "NotFound": 404, "Conflict": 409, "TooLarge": 413,
-    "Unsupported": 415, "Invalid": 422, "OverQuota": 429, "Unavailable": 503, "Overloaded": 503, "QueryTimeout": 503,
-    "OutcomeUnknown": 503, "Unusable": 503, "NewerFormat": 503, "DirectoryLocked": 503,
+    "Malformed": 400, "Unauthenticated": 401, "Forbidden": 403, "NotFound": 404, "Conflict": 409, "Gone": 410,
+    "TooLarge": 413, "Unsupported": 415, "Invalid": 422, "OverQuota": 429, "Unavailable": 503, "Overloaded": 503,
+    "QueryTimeout": 503, "OutcomeUnknown": 503, "Unusable": 503, "NewerFormat": 503, "DirectoryLocked": 503,
 }  # fmt: skip
 
 
