@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from headrace.buckets import rules
 from headrace.errors import Conflict, Forbidden, ItemError, Malformed, Unavailable
-from headrace.kit.ids import uuid7
 from headrace.kit.lookup import Lookup
 from headrace.model.audit import AuditRecord
 from headrace.model.bucket import AUDIT_BUCKET, DEFAULT_BUCKET, UNSET, Bucket, BucketStats, Unset
-from headrace.model.permission import may_see, require, require_admin, unknown_bucket
-from headrace.model.principal import Permission, Principal
+from headrace.model.permission import may_see, require, require_bucket_maker, unknown_bucket
+from headrace.model.principal import USER, Forget, Permission, Principal, nothing_to_forget
 from headrace.ports.buckets import Buckets
 from headrace.ports.clock import Clock
 from headrace.ports.events import Events
@@ -34,10 +33,11 @@ class BucketCatalog:
     All raise Unavailable when the control data cannot be reached.
     """
 
-    def __init__(self, buckets: Buckets, events: Events, clock: Clock) -> None:
+    def __init__(self, buckets: Buckets, events: Events, clock: Clock, forget: Forget = nothing_to_forget) -> None:
         self._buckets = buckets
         self._events = events
         self._clock = clock
+        self._forget = forget
         # What is not there is asked for each time: a bucket that another process has just made must be found.
         self._lookup: Lookup[str, Bucket] = Lookup(
             buckets.find,
@@ -69,14 +69,20 @@ class BucketCatalog:
     async def create(
         self, principal: Principal, name: str, description: str = "", retention_days: int | None = None
     ) -> Bucket:
-        """A new bucket. Raises Forbidden, Invalid, and Conflict when the name is taken."""
-        require_admin(principal)
+        """A new bucket; a user who makes one manages it from the start, which credentials of this user show at once.
+
+        Raises Forbidden, Invalid, and Conflict when the name is taken.
+        """
+        require_bucket_maker(principal)
         rules.check_new_name(name)
         rules.check_settings(description, retention_days)
         settings = {"description": description, "retention_days": retention_days}
         audit = self._audit(principal, "bucket.created", name, settings)
-        bucket = await self._buckets.create(name, description, retention_days, audit.time, audit)
+        grant = (principal.id, frozenset(Permission)) if principal.kind == USER else None
+        bucket = await self._buckets.create(name, description, retention_days, audit.time, audit, grant)
         self._lookup.put(name, bucket)
+        if grant is not None:
+            self._forget(USER, principal.id)
         return bucket
 
     async def list(self, principal: Principal) -> Sequence[Bucket]:
@@ -85,7 +91,7 @@ class BucketCatalog:
 
     async def describe(self, principal: Principal, name: str) -> tuple[Bucket, BucketStats]:
         """The bucket and how much is in it. Raises NotFound, and Forbidden."""
-        bucket = await self._permitted(principal, name, Permission.READ)
+        bucket = await self.permitted(principal, name, Permission.READ)
         return bucket, await self._events.bucket_stats(bucket.id)
 
     async def update(
@@ -98,7 +104,7 @@ class BucketCatalog:
         quota: Mapping[str, int | None] | Unset | None = UNSET,
     ) -> Bucket:
         """Change what is given; `retention_days=None` keeps for ever. Raises NotFound, Forbidden and Invalid."""
-        bucket = await self._permitted(principal, name, Permission.MANAGE)
+        bucket = await self.permitted(principal, name, Permission.MANAGE)
         changes = rules.changes(description, retention_days, quota)
         if not changes.named():
             return bucket
@@ -110,7 +116,7 @@ class BucketCatalog:
     async def delete(self, principal: Principal, name: str, confirm: str | None) -> None:
         """Take the bucket away now, and its events soon after. Raises NotFound, Forbidden, and Malformed unless
         `confirm` is the name."""
-        await self._permitted(principal, name, Permission.MANAGE)
+        await self.permitted(principal, name, Permission.MANAGE)
         if name in _SYSTEM or name.startswith("_"):
             raise Forbidden(f"Bucket {name!r} is always there: it cannot be deleted.", code="system-bucket")
         if confirm != name:
@@ -119,8 +125,8 @@ class BucketCatalog:
         await self._buckets.delete(name, self._audit(principal, "bucket.deleted", name, {}))
         self._lookup.drop(name)
 
-    async def _permitted(self, principal: Principal, name: str, permission: Permission) -> Bucket:
-        """The bucket as it is now, not as it was remembered."""
+    async def permitted(self, principal: Principal, name: str, permission: Permission) -> Bucket:
+        """The bucket as it is now, not as it was remembered. Raises NotFound and Forbidden."""
         bucket = await self._buckets.find(name) if rules.is_name(name) else None
         if bucket is None:
             raise unknown_bucket(name)
@@ -128,15 +134,5 @@ class BucketCatalog:
         return bucket
 
     def _audit(self, principal: Principal, action: str, name: str, attributes: Mapping[str, object]) -> AuditRecord:
-        now = self._clock.now()
-        return AuditRecord(
-            id=uuid7(now),
-            time=now,
-            action=action,
-            actor_id=principal.id,
-            actor_type=principal.kind,
-            target_id=name,
-            target_type="bucket",
-            message=f"Bucket {name} {action.partition('.')[2]}",
-            attributes=attributes,
-        )
+        message = f"Bucket {name} {action.partition('.')[2]}"
+        return AuditRecord.by(principal, self._clock.now(), action, ("bucket", name), message, attributes)

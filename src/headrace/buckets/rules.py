@@ -7,12 +7,11 @@ from collections.abc import Mapping
 
 from headrace.errors import Forbidden, Invalid, ItemError
 from headrace.model.bucket import UNSET, BucketChanges, Unset
+from headrace.model.quota import quota_changes
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9._-]{0,62}", re.ASCII)
 _DESCRIPTION_CHARACTERS = 1_000
 _RETENTION_DAYS = 36_500
-_QUOTA = 2**53 - 1  # what every JSON reader keeps exactly
-_QUOTA_FIELDS = frozenset({"events_per_second", "bytes_per_day"})
 
 
 def is_name(name: str) -> bool:
@@ -48,20 +47,12 @@ def changes(
         "" if isinstance(description, Unset) else description,
         None if isinstance(retention_days, Unset) else retention_days,
     )
-    if isinstance(quota, Unset):
-        quota = {}
-    elif quota is None:
-        quota = dict.fromkeys(_QUOTA_FIELDS)
-    for field, value in quota.items():
-        if field not in _QUOTA_FIELDS:
-            raise _invalid(f"quota.{field[:64]}", "is not known", code="unknown-field")
-        if value is not None and not 1 <= value <= _QUOTA:
-            raise _invalid(f"quota.{field}", f"must be from 1 to {_QUOTA}, or null for no limit")
+    limits = {} if isinstance(quota, Unset) else quota_changes(quota)
     return BucketChanges(
         description,
         retention_days,
-        events_per_second=quota.get("events_per_second", UNSET),
-        bytes_per_day=quota.get("bytes_per_day", UNSET),
+        events_per_second=limits.get("events_per_second", UNSET),
+        bytes_per_day=limits.get("bytes_per_day", UNSET),
     )
 
 

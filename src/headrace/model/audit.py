@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from headrace.kit.ids import uuid7
+from headrace.model.principal import Principal
+
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
@@ -20,3 +23,26 @@ class AuditRecord:
     outcome: str = "success"
     message: str | None = None
     attributes: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def by(
+        cls,
+        principal: Principal,
+        now: int,
+        action: str,
+        target: tuple[str, str],
+        message: str,
+        attributes: Mapping[str, object],
+    ) -> AuditRecord:
+        """What this caller has just done; `target` is its type and its id, `now` is µs since 1970."""
+        return cls(
+            id=uuid7(now),
+            time=now,
+            action=action,
+            actor_id=principal.id,
+            actor_type=principal.kind,
+            target_id=target[1],
+            target_type=target[0],
+            message=message,
+            attributes=attributes,
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -57,3 +57,12 @@ class Principal:
     owner_quota: Quota = Quota()
     session_id: str | None = None
     view: BucketView | None = None
+
+
+Forget = Callable[[str, str], None]
+"""(kind, id) of a principal that is worth something else from now on: whoever remembers it is to ask again, so that a
+change shows at once in the process that made it. A user's change is one of the user's sessions and keys too."""
+
+
+def nothing_to_forget(kind: str, id: str) -> None:
+    """For whoever remembers nobody."""

@@ -26,10 +26,14 @@ class Stage:
     def __init__(self) -> None:
         self.buckets = HeldBuckets()
         self.clock = HandClock()
+        self.forgotten: list[tuple[str, str]] = []
         self.catalog = self.another_process()
 
     def another_process(self) -> BucketCatalog:
-        return BucketCatalog(self.buckets, cast("Events", CountingEvents()), self.clock)
+        return BucketCatalog(self.buckets, cast("Events", CountingEvents()), self.clock, self._forget)
+
+    def _forget(self, kind: str, id: str) -> None:
+        self.forgotten.append((kind, id))
 
     async def with_billing(self) -> Bucket:
         return await self.catalog.create(ADMIN, "billing", "invoices", 30)
@@ -49,6 +53,30 @@ async def test_a_new_bucket_is_there_and_audited() -> None:
         "bucket.created", "k1", "api_key", "billing", "bucket", NOW,
     )  # fmt: skip
     assert record.attributes == {"description": "invoices", "retention_days": 30}
+
+
+@pytest.mark.parametrize("role", [Role.MANAGER, Role.ADMIN])
+async def test_a_user_who_makes_a_bucket_may_do_everything_there_and_is_known_anew(role: Role) -> None:
+    stage = Stage()
+    await stage.catalog.create(Principal("u7", "user", "mia", role), "shipping")
+    assert stage.buckets.granted == [("shipping", "u7", frozenset(Permission))]
+    assert stage.forgotten == [("user", "u7")]
+
+
+async def test_the_bootstrap_key_makes_buckets_without_grants_of_its_own() -> None:
+    stage = Stage()
+    await stage.with_billing()
+    assert stage.buckets.granted == []
+    assert stage.forgotten == []
+
+
+@pytest.mark.parametrize("kind", ["user", "api_key", "viewer"])
+async def test_whoever_manages_one_bucket_may_not_make_another(kind: str) -> None:
+    stage = Stage()
+    billing = await stage.with_billing()
+    with pytest.raises(Forbidden):
+        await stage.catalog.create(Principal("x", kind, "x", Role.USER, {billing.id: frozenset(Permission)}), "other")
+    assert list(stage.buckets.rows) == ["billing"]
 
 
 @pytest.mark.parametrize("name", ["a", "0", "a.b-c_d", "a" * 63, "9..", "a_"])

@@ -6,7 +6,16 @@ import pytest
 
 from headrace.errors import Forbidden, NotFound
 from headrace.model.bucket import Bucket
-from headrace.model.permission import allowed, may_see, require, require_admin, unknown_bucket
+from headrace.model.permission import (
+    allowed,
+    may_read_users,
+    may_see,
+    require,
+    require_admin,
+    require_bucket_maker,
+    require_key_maker,
+    unknown_bucket,
+)
 from headrace.model.principal import Permission, Principal, Role
 
 BILLING = Bucket(7, "billing", "", None, 0)
@@ -27,7 +36,7 @@ def caller(role: Role, *grants: Permission) -> Principal:
         (caller(Role.USER), set(), set()),
         (caller(Role.USER, READ), {READ}, {READ}),
         (caller(Role.USER, WRITE), {WRITE}, set()),
-        (caller(Role.USER, MANAGE), {MANAGE}, {MANAGE}),
+        (caller(Role.USER, MANAGE), {READ, WRITE, MANAGE}, {READ, MANAGE}),
         (caller(Role.USER, READ, WRITE), {READ, WRITE}, {READ}),
     ],
 )
@@ -72,3 +81,34 @@ def test_only_an_admin_is_an_admin(role: Role) -> None:
     require_admin(caller(Role.ADMIN))
     with pytest.raises(Forbidden):
         require_admin(caller(role, READ, WRITE, MANAGE))
+
+
+def of(kind: str, role: Role) -> Principal:
+    return Principal("p", kind, "p", role)
+
+
+@pytest.mark.parametrize("principal", [of("api_key", Role.ADMIN), of("user", Role.ADMIN), of("user", Role.MANAGER)])
+def test_admins_and_managers_make_buckets_and_read_users(principal: Principal) -> None:
+    require_bucket_maker(principal)
+    assert may_read_users(principal)
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [of("user", Role.USER), of("api_key", Role.USER), of("api_key", Role.MANAGER), of("viewer", Role.MANAGER)],
+)
+def test_nobody_else_makes_buckets_or_reads_users(principal: Principal) -> None:
+    with pytest.raises(Forbidden):
+        require_bucket_maker(principal)
+    assert not may_read_users(principal)
+
+
+@pytest.mark.parametrize("principal", [of("api_key", Role.ADMIN), *(of("user", role) for role in Role)])
+def test_every_user_makes_keys_and_so_does_the_bootstrap_key(principal: Principal) -> None:
+    require_key_maker(principal)
+
+
+@pytest.mark.parametrize("principal", [of("api_key", Role.USER), of("viewer", Role.USER)])
+def test_no_other_key_and_no_viewer_makes_keys(principal: Principal) -> None:
+    with pytest.raises(Forbidden):
+        require_key_maker(principal)
