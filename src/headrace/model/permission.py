@@ -21,14 +21,14 @@ def may_see(principal: Principal, bucket: Bucket) -> bool:
 def allowed(principal: Principal, bucket: Bucket, permission: Permission) -> bool:
     """Whether the caller may do this there. Nobody writes to a system bucket, not even an admin; reading within a view
     is not Permission.READ, which is of the whole bucket: see `view`."""
-    if principal.view is not None or principal.kind == VIEWER:
-        return False
     if permission is Permission.WRITE and bucket.is_system:
         return False
-    if principal.role is Role.ADMIN:
-        return True
-    granted = principal.grants.get(bucket.id, ())
-    return permission in granted or Permission.MANAGE in granted  # who manages could grant himself the rest
+    return _holds(principal, bucket.id, permission)
+
+
+def may_manage(principal: Principal, bucket_id: int) -> bool:
+    """Whether the caller may manage the bucket, if there still is one of this id."""
+    return _holds(principal, bucket_id, Permission.MANAGE)
 
 
 def require(principal: Principal, bucket: Bucket, permission: Permission) -> None:
@@ -72,6 +72,15 @@ def require_key_maker(principal: Principal) -> None:
 def unknown_bucket(name: str) -> NotFound:
     """The one wording for "not there" and "not yours", so that they cannot be told apart."""
     return NotFound(f"There is no bucket {name[:64]!r} that this credential may see.", code="unknown-bucket")
+
+
+def _holds(principal: Principal, bucket_id: int, permission: Permission) -> bool:
+    if principal.view is not None or principal.kind == VIEWER:
+        return False
+    if principal.role is Role.ADMIN:
+        return True
+    granted = principal.grants.get(bucket_id, ())
+    return permission in granted or Permission.MANAGE in granted  # who manages could grant himself the rest
 
 
 def _leads(principal: Principal) -> bool:
