@@ -31,6 +31,7 @@ from headrace.web.api import (
     users,
     viewer_tokens,
 )
+from headrace.web.client_address import Network
 from headrace.web.door import Door
 from headrace.web.fast_lane import FastLane
 from headrace.web.middleware.access_log import AccessLog
@@ -54,6 +55,8 @@ class WebOptions:
     version: str
     base_url: str = ""
     """Where people reach this server; cookies are for TLS alone when it begins with https."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Those whose word about where a request comes from counts."""
     metrics_open: bool = True
     """Whether /metrics is answered without a key."""
     access_log: bool = False

@@ -68,7 +68,11 @@ NewPassword = Annotated[
     ),
 ]  # fmt: skip
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=4_096)]
-PersonName = Annotated[StrictStr, Field(max_length=100), BeforeValidator(_no_nul)]
+PersonName = Annotated[
+    StrictStr,
+    Field(max_length=1_024),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z' .-]{0,100}$", "examples": ["Ada"]}),  # or other letters
+]
 KeyName = Annotated[StrictStr, Field(min_length=1, max_length=100, examples=["billing"]), BeforeValidator(_no_nul)]
 FutureTime = Annotated[
     int,

@@ -117,11 +117,6 @@ class NewViewerToken(Body):
     ] = Field(description="As in the reads of events; whoever has the token cannot widen it.")
     expires_in: Lifetime
 
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        """The filter as a query string has it."""
-        given = ((name, [value] if isinstance(value, str) else value) for name, value in self.filter.items())
-        return tuple((name, value) for name, values in given for value in values)
-
 
 class ViewerTokenAnswer(BaseModel):
     token: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fastapi import Request
 
-from headrace.errors import Invalid, ItemError, Malformed
 from headrace.kit.times import format_time
 from headrace.model.bucket import Bucket
 from headrace.web.caller import address_of
@@ -22,11 +21,7 @@ async def make(request: Request, asked: NewViewerToken, caller: Caller, services
     It dies with the right of its maker to manage the bucket.
     """
     bucket: Bucket = services.buckets.cached(asked.bucket) or await services.buckets.resolve(asked.bucket)
-    try:
-        token, expires_at = await services.viewer_tokens.mint(
-            caller, bucket, asked.pairs(), asked.expires_in, address_of(request)
-        )
-    except Malformed as exc:  # in a query string it would be; here it is a field of a body
-        items = [ItemError(item.code, item.detail, field=f"filter.{item.field}") for item in exc.items]
-        raise Invalid(exc.detail, items=items) from exc
+    token, expires_at = await services.viewer_tokens.mint(
+        caller, bucket, asked.filter, asked.expires_in, address_of(request)
+    )
     return ViewerTokenAnswer(token=token, expires_at=format_time(expires_at))
