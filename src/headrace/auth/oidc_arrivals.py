@@ -173,7 +173,7 @@ def parse_role_map(text: str) -> Mapping[str, Role]:
 
 
 def _dig(value: object, path: str) -> object:
-    """Dots go down, and are part of a key where there is such a key: `https://a.b/roles`, `resource_access.a.b.roles`."""
+    """Dots go down, and are part of a key where there is such a key: `https://a.b/roles`, `access.a.b.roles`."""
     if not isinstance(value, dict):
         return None
     if path in value:

@@ -31,7 +31,9 @@ _KEYS = 100  # looked at in one set; Keycloak shows two
 
 
 class _Registry(JWSRegistry):
-    """Algorithms and headers are checked here, above; joserfc would warn of `EdDSA` at each token."""
+    """Algorithms and headers are checked below; joserfc would warn of `EdDSA` at each token."""
+
+    max_header_length = 2_048  # with a long kid or a thumbprint it can pass joserfc's 512
 
     def get_alg(self, name: str) -> Any:
         return self.algorithms[name]
