@@ -10,15 +10,13 @@ import hashlib
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import TypeVar
 
 from headrace.errors import OverQuota, Unavailable
+from headrace.kit.addresses import limited_as
 from headrace.ports.limiter import Limit, Limiter
 
 T = TypeVar("T")
-
-_CUSTOMER_BITS = 64  # the least that a provider hands to one customer, who can use any address in it (RFC 6177)
 
 
 class Guard:
@@ -76,9 +74,13 @@ class Guard:
     async def _count(self, key: str, limit: Limit) -> None:
         seconds = await self._ask(lambda limiter: limiter.attempt(key, limit))
         if seconds > 0:
-            wait = math.ceil(seconds)
             raise OverQuota(
-                f"Too many attempts: try again in {wait} seconds.", retry_after=seconds, code="too-many-attempts"
+                f"Too many attempts: try again in {math.ceil(seconds)} seconds.",
+                retry_after=seconds,
+                code="too-many-attempts",
+                policy=limit.name,
+                quota=limit.count,
+                window=limit.seconds,
             )
 
     async def _give_back(self, key: str, limit: Limit) -> None:
@@ -101,17 +103,4 @@ def _account_key(door: str, account: str) -> str:
 
 
 def _address_key(door: str, address: str) -> str:
-    return f"{door}:address:{_network(address)}"
-
-
-def _network(address: str) -> str:
-    """What one customer of a provider has: an IPv4 address, or a /64."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:  # a socket file, or a proxy's "unknown": one for all of them
-        return "other"
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(IPv6Network((int(parsed), _CUSTOMER_BITS), strict=False))
+    return f"{door}:address:{limited_as(address)}"
