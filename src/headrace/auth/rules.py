@@ -1,14 +1,16 @@
-"""What a username, an e-mail address and a person's name may be. Pure; every error names its field."""
+"""What a username, an e-mail address and the name of a person or a key may be. Pure; every error names its field."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 from headrace.errors import Invalid, ItemError
 
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}", re.ASCII)
 _NAME_CHARACTERS = 100
+_KEY_NAME_CHARACTERS = 200
 _EMAIL_CHARACTERS = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
 
 
@@ -40,14 +42,36 @@ def check_email(text: str) -> str:
 
 def check_name(field: str, text: str | None) -> str | None:
     """A first or last name without spaces around it; an empty one is none. Raises Invalid."""
-    if text is None:
-        return None
-    if len(text) > _NAME_CHARACTERS:
-        raise invalid(field, f"must have at most {_NAME_CHARACTERS} characters")
+    return None if text is None else _one_line(field, text, _NAME_CHARACTERS) or None
+
+
+def check_key_name(text: str) -> str:
+    """What a person calls an API key, without spaces around it. Raises Invalid."""
+    name = _one_line("name", text, _KEY_NAME_CHARACTERS)
+    if not name:
+        raise invalid("name", f"must have 1 to {_KEY_NAME_CHARACTERS} characters")
+    return name
+
+
+def _one_line(field: str, text: str, most: int) -> str:
+    if len(text) > most:
+        raise invalid(field, f"must have at most {most} characters")
     # Control characters would break a mail's head or a terminal; half a surrogate pair cannot be stored.
     if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
         raise invalid(field, "must be text on one line, without control characters")
-    return text.strip() or None
+    return text.strip()
+
+
+def gather(*checks: Callable[[], object]) -> None:
+    """Make all of the checks, so that one answer shows all that is wrong. Raises Invalid."""
+    items: list[ItemError] = []
+    for check in checks:
+        try:
+            check()
+        except Invalid as exc:
+            items.extend(exc.items)
+    if items:
+        raise Invalid("; ".join(item.detail for item in items) + ".", items=items)
 
 
 def invalid(field: str, what: str, code: str = "invalid-value") -> Invalid:
