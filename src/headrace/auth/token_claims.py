@@ -174,6 +174,7 @@ def _whole(value: object) -> int:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("not text")  # noqa: TRY004 - every refusal is a ValueError
+    value.encode()  # half a surrogate pair is no text
     return value
 
 
