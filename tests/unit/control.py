@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from headrace.errors import Conflict, NotFound, Unavailable
-from headrace.model.account import ApiKey
+from headrace.model.account import Account, ApiKey, KnownKey
 from headrace.model.audit import AuditRecord
 from headrace.model.bucket import Bucket, BucketChanges, DeletedBucket
 from headrace.model.principal import Permission
@@ -32,28 +32,51 @@ class HandClock:
         await asyncio.sleep(0)
 
 
-class HeldAccounts:
-    """Keys in a dict; `asked` are the look-ups; unreachable while `down`."""
+class HeldKeys:
+    """Keys and the accounts of their owners in dicts; `asked` are the look-ups; unreachable while `down`."""
 
     def __init__(self) -> None:
         self.keys: dict[str, ApiKey] = {}
+        self.owners: dict[str, Account] = {}
         self.audited: list[AuditRecord] = []
         self.asked: list[str] = []
         self.down = False
 
     async def add_key(self, key: ApiKey, audit: AuditRecord) -> None:
-        if self.down:
-            raise Unavailable("down")
+        self._check()
         if key.id not in self.keys:
             self.keys[key.id] = key
             self.audited.append(audit)
 
-    async def find_key(self, key_id: str) -> ApiKey | None:
+    async def find_key(self, key_id: str) -> KnownKey | None:
         self.asked.append(key_id)
         await asyncio.sleep(0)
+        self._check()
+        key = self.keys.get(key_id)
+        return KnownKey(key, self.owners.get(key.owner_id or "")) if key is not None else None
+
+    async def list_keys(self, owner_id: str | None, after: str | None, limit: int) -> Sequence[ApiKey]:
+        self._check()
+        good = (key for _, key in sorted(self.keys.items()) if key.revoked_at is None and key.id > (after or ""))
+        return [key for key in good if owner_id is None or key.owner_id == owner_id][:limit]
+
+    async def revoke_key(self, key_id: str, audit: AuditRecord) -> None:
+        self._check()
+        key = self.keys.get(key_id)
+        if key is None or key.revoked_at is not None:
+            raise NotFound(key_id)
+        self.keys[key_id] = replace(key, revoked_at=audit.time)
+        self.audited.append(audit)
+
+    async def touch(self, used: Mapping[str, int]) -> None:
+        self._check()
+        for key_id, seen in used.items():
+            if key_id in self.keys and seen > (self.keys[key_id].last_used_at or -1):
+                self.keys[key_id] = replace(self.keys[key_id], last_used_at=seen)
+
+    def _check(self) -> None:
         if self.down:
             raise Unavailable("down")
-        return self.keys.get(key_id)
 
 
 class HeldBuckets:

@@ -6,19 +6,28 @@ data directory that has none (a new one, or a second machine on the same databas
 
 from __future__ import annotations
 
+import logging
+
 from headrace.auth.keys import KeyParts, digest, matches, new_key, parse_key
 from headrace.errors import Unusable
 from headrace.kit.ids import uuid7
 from headrace.model.account import ApiKey
 from headrace.model.audit import AuditRecord
 from headrace.model.principal import Role
-from headrace.ports.accounts import Accounts
 from headrace.ports.clock import Clock
 from headrace.ports.key_file import KeyFile
+from headrace.ports.keys import Keys
+
+_log = logging.getLogger(__name__)
 
 
-async def ensure_admin_key(accounts: Accounts, key_file: KeyFile, clock: Clock) -> str:
+async def ensure_admin_key(keys: Keys, key_file: KeyFile, clock: Clock) -> str:
     """The admin key of this data directory, made if there is none, and known to the control data from now on.
+
+    A key that was revoked stays revoked, also when its file came back from a backup: its row keeps the id taken. The
+    server starts all the same, without a good key in the file, and the log says how to get one: somebody who revoked
+    it on purpose (a leaked file, say) is not handed another behind their back, and nobody is locked out of a server
+    whose users sign in.
 
     Raises Unusable when the file holds something else, and Unavailable when the control data cannot be reached.
     """
@@ -29,10 +38,15 @@ async def ensure_admin_key(accounts: Accounts, key_file: KeyFile, clock: Clock) 
         raise Unusable(f"{key_file.place} does not hold an API key: restore it, or remove it to get a new one.")
     now = clock.now()
     key = ApiKey(parts.id, "bootstrap", digest(parts.secret), Role.ADMIN, now)
-    await accounts.add_key(key, _record(parts, now, made=found is None))
-    stored = await accounts.find_key(parts.id)
-    if stored is None or not matches(parts.secret, stored.secret_sha256):
+    await keys.add_key(key, _record(parts, now, made=found is None))
+    known = await keys.find_key(parts.id)
+    if known is None or not matches(parts.secret, known.key.secret_sha256):
         raise Unusable(f"The key in {key_file.place} is not the one that the control data knows: remove the file.")
+    if known.key.revoked_at is not None:
+        _log.warning(
+            "the admin key in %s was revoked and stays so: to get a new one, remove the file and start again",
+            key_file.place,
+        )
     return text
 
 

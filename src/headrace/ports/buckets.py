@@ -39,7 +39,8 @@ class Buckets(Protocol):
     async def delete(self, name: str, audit: AuditRecord) -> Bucket:
         """Take the bucket away at once, and remember that its events are to be deleted. Raises NotFound.
 
-        It counts as deleted at the audit record's time. Its name is free again; its id never is.
+        It counts as deleted at the audit record's time. All grants on it are gone. Its name is free again; its id
+        never is.
         """
 
     async def deleted(self) -> Sequence[DeletedBucket]:

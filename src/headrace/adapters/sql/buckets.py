@@ -9,10 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace.adapters.sql.audit import audit_row
 from headrace.adapters.sql.database import ControlDatabase
+from headrace.adapters.sql.grants import add_user_grant
 from headrace.adapters.sql.models import BucketRow, DeletedBucketRow
+from headrace.adapters.sql.users import locked_user
 from headrace.errors import Conflict, NotFound
 from headrace.model.audit import AuditRecord
 from headrace.model.bucket import Bucket, BucketChanges, DeletedBucket, Quota
+from headrace.model.principal import Permission
 
 
 class SqlBuckets:
@@ -20,12 +23,23 @@ class SqlBuckets:
         self._database = database
 
     async def create(
-        self, name: str, description: str, retention_days: int | None, created_at: int, audit: AuditRecord | None
+        self,
+        name: str,
+        description: str,
+        retention_days: int | None,
+        created_at: int,
+        audit: AuditRecord | None,
+        grant: tuple[str, frozenset[Permission]] | None = None,
     ) -> Bucket:
         row = BucketRow(name=name, description=description, retention_days=retention_days, created_at=created_at)
         try:
             async with self._database.changing() as session:
                 session.add(row)
+                if grant is not None:
+                    user_id, permissions = grant
+                    await locked_user(session, user_id)
+                    await session.flush()  # which numbers the bucket
+                    await add_user_grant(session, user_id, row.id, permissions)
                 if audit is not None:
                     session.add(audit_row(audit))
         except Conflict as exc:
@@ -54,7 +68,7 @@ class SqlBuckets:
         async with self._database.changing() as session:
             row = await _locked(session, name)
             bucket = _bucket(row)
-            await session.delete(row)
+            await session.delete(row)  # and the grants on it, by their foreign keys
             session.add_all((DeletedBucketRow(bucket_id=bucket.id, deleted_at=audit.time), audit_row(audit)))
         return bucket
 

@@ -7,13 +7,15 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+from sqlalchemy import CursorResult, Result, select
 from sqlalchemy import exc as sql
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from headrace.adapters.sql.engine import BEGIN, open_engine, sqlite_path
 from headrace.adapters.sql.failures import translated
-from headrace.adapters.sql.migrate import HEAD, is_current
+from headrace.adapters.sql.migrate import HEAD, VERSION, is_current
 from headrace.adapters.sql.migrate import migrate as migrate_database
 from headrace.errors import OutcomeUnknown, Unavailable, Unsupported, Unusable
 
@@ -90,6 +92,21 @@ class ControlDatabase:
     async def close(self) -> None:
         """Let go of the connection. What was begun is finished or undone."""
         await self._engine.dispose()
+
+
+async def one_at_a_time(session: AsyncSession) -> None:
+    """From here to the end of the transaction, no other that calls this runs.
+
+    For the rare rules about several rows that no constraint can express. It locks the one row that is always there;
+    SQLite, whose transactions never run at once, ignores that.
+    """
+    await session.execute(select(VERSION.c.version_num).with_for_update())
+
+
+def rowcount(done: Result[Any]) -> int:  # Any: whatever the rows would be, if there were any
+    """How many rows an update or delete matched."""
+    assert isinstance(done, CursorResult)
+    return done.rowcount
 
 
 async def _prepare(engine: AsyncEngine, url: str, *, migrate: bool) -> None:

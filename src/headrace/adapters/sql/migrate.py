@@ -25,7 +25,7 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 HEAD = max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9][0-9][0-9][0-9]_*.py"))
 """The newest migration. They are numbered, so that a newer database can be told from a strange one."""
 
-_VERSION = Table(  # as Alembic would make it
+VERSION = Table(  # as Alembic would make it
     VERSION_TABLE,
     MetaData(),
     Column("version_num", String(32), nullable=False),
@@ -66,7 +66,7 @@ async def _version(connection: AsyncConnection) -> str | None:
     """The version the database is at; None when it is fresh."""
     if not await connection.run_sync(lambda c: inspect(c).has_table(VERSION_TABLE)):
         return None
-    version = await connection.scalar(select(_VERSION.c.version_num))
+    version = await connection.scalar(select(VERSION.c.version_num))
     if version is not None and version > HEAD:
         raise NewerFormat(
             f"The control database is at version {version}, and this Headrace knows {HEAD} at most: "
@@ -77,8 +77,8 @@ async def _version(connection: AsyncConnection) -> str | None:
 
 def _create(connection: Connection) -> None:
     Base.metadata.create_all(connection)
-    _VERSION.create(connection, checkfirst=True)
-    connection.execute(insert(_VERSION).values(version_num=HEAD))
+    VERSION.create(connection, checkfirst=True)
+    connection.execute(insert(VERSION).values(version_num=HEAD))
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
