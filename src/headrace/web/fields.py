@@ -9,17 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr, StrictStr, WithJsonSchema
+from pydantic import BeforeValidator, Field, SecretStr, StrictInt, StrictStr, WithJsonSchema
 
 from headrace.kit.times import LATEST, SECOND, from_datetime, parse_duration, parse_time
 from headrace.model.principal import Permission
 from headrace.web.params import FUTURE_MOMENT
-
-
-def _no_nul(value: object) -> object:
-    if isinstance(value, str) and "\0" in value:
-        raise ValueError("must not hold a NUL")
-    return value
+from headrace.web.schemas import whole
 
 
 def _by(read: Callable[[str], int], what: str) -> Callable[[object], int]:
@@ -73,7 +68,11 @@ PersonName = Annotated[
     Field(max_length=1_024),
     WithJsonSchema({"type": "string", "pattern": "^[A-Za-z' .-]{0,100}$", "examples": ["Ada"]}),  # or other letters
 ]
-KeyName = Annotated[StrictStr, Field(min_length=1, max_length=100, examples=["billing"]), BeforeValidator(_no_nul)]
+KeyName = Annotated[
+    StrictStr,
+    Field(max_length=1_024),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9 ._-]{0,60}$", "examples": ["billing"]}),
+]
 FutureTime = Annotated[
     int,
     BeforeValidator(_by(_time, "an RFC 3339 time with its offset, or an epoch number, before 2262")),
@@ -98,4 +97,5 @@ Lifetime = Annotated[
         "examples": ["10m"],
     }),
 ]
+RateLimit = Annotated[StrictInt, Field(ge=1, le=10**9), BeforeValidator(whole)]
 Permissions = Annotated[list[Permission], Field(min_length=1, max_length=10, examples=[["read", "write"]])]

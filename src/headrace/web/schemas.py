@@ -18,18 +18,18 @@ Level = Literal["trace", "debug", "info", "warning", "error", "critical"]
 Outcome = Literal["success", "failure", "unknown"]
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """`20.0` is an integer to JSON Schema; `true` and `"20"` are none."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 BucketName = Annotated[StrictStr, Field(pattern=r"^[a-z0-9_][a-z0-9._-]{0,62}$", examples=["billing"])]
 Description = Annotated[StrictStr, Field(max_length=1_000, examples=["Who was billed for what"])]
-RetentionDays = Annotated[StrictInt, Field(ge=1, le=36_500, examples=[90]), BeforeValidator(_whole)]
+RetentionDays = Annotated[StrictInt, Field(ge=1, le=36_500, examples=[90]), BeforeValidator(whole)]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-20T12:00:00.123000Z"])]
 
 
-Epoch = Annotated[StrictInt, Field(ge=0, le=2**53), BeforeValidator(_whole)]
+Epoch = Annotated[StrictInt, Field(ge=0, le=2**53), BeforeValidator(whole)]
 Id = Annotated[StrictStr, Field(pattern=UUID, examples=["01980a1c-7e4b-7c3a-9d2e-5f6a7b8c9d0e"])]
 
 
@@ -45,7 +45,7 @@ class NewBucket(Body):
     retention_days: RetentionDays | None = Field(None, description="Older events are deleted. Absent: kept for ever.")
 
 
-Limit = Annotated[StrictInt, Field(ge=1, le=2**53 - 1), BeforeValidator(_whole)]
+Limit = Annotated[StrictInt, Field(ge=1, le=2**53 - 1), BeforeValidator(whole)]
 
 
 class QuotaBody(Body):

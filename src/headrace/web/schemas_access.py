@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StrictStr, WithJsonSchema
@@ -9,16 +10,18 @@ from pydantic import BaseModel, Field, StrictStr, WithJsonSchema
 from headrace.kit.times import DAY, format_time
 from headrace.model.account import ApiKey, Grant, UsageLine
 from headrace.model.principal import Permission, Role
-from headrace.web.fields import FutureTime, KeyName, Lifetime, Permissions
+from headrace.web.fields import FutureTime, KeyName, Lifetime, Permissions, RateLimit
 from headrace.web.params import FILTERS
 from headrace.web.params_identity import UsageBy
-from headrace.web.schemas import Absent, Body, BucketName, Limit, Time
+from headrace.web.schemas import Absent, Body, BucketName, Time
 
 # --- Grants and keys ----------------------------------------------------------------------------------------------
 
 
 class GrantBody(Body):
-    permissions: Permissions
+    permissions: Annotated[list[Permission], Field(max_length=10, examples=[["read", "write"]])] = Field(
+        description="None at all takes the grant away."
+    )
 
 
 class GrantAnswer(BaseModel):
@@ -48,7 +51,7 @@ class NewKey(Body):
     name: KeyName
     grants: Annotated[list[KeyGrant], Field(max_length=1_000)]
     expires_at: FutureTime | None = None
-    rate_limit: Limit | None = Field(None, description="Events or requests a second.", examples=[1_000])
+    rate_limit: RateLimit | None = Field(None, description="Events or requests a second.", examples=[1_000])
 
 
 class KeyGrantAnswer(BaseModel):
@@ -68,7 +71,7 @@ class KeyAnswer(BaseModel):
     last_used_at: Time | Absent = None
 
     @classmethod
-    def fields_of(cls, key: ApiKey, grants: dict[str, frozenset[Permission]]) -> dict[str, Any]:
+    def fields_of(cls, key: ApiKey, grants: Mapping[str, frozenset[Permission]]) -> dict[str, Any]:
         return {
             "id": key.id,
             "name": key.name,
