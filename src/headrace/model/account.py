@@ -167,7 +167,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class UsageLine:
-    """A day's total of one bucket, key or user. `name` is what people call it; None once it is deleted."""
+    """A day's total of one bucket, key or user. `name` is what people call it; None once it is deleted (a revoked key keeps its name)."""
 
     day: int
     id: str

@@ -21,7 +21,7 @@ class Accounts(Protocol):
     ) -> None:
         """With `link`, the user's first temporary link is added in the same transaction.
 
-        Raises Conflict with the code `email-taken`, else `username-taken`: nothing is added then.
+        Raises Conflict with the code `identity-taken`, else `email-taken`, else `username-taken`: nothing is added then.
         """
 
     async def find_user(self, user_id: str) -> User | None:
@@ -37,7 +37,11 @@ class Accounts(Protocol):
         """Who this is here."""
 
     async def sync_identity(self, identity: Identity, role: Role, audit: AuditRecord | None) -> None:
-        """The provider says that the user has this role as of `identity.synced_at`; an older word changes nothing."""
+        """The provider says that the user has this role as of `identity.synced_at`; an older word changes nothing.
+
+        `audit` is kept if the role is another one now. The provider may well take the last admin's role away: it is the
+        one who answers for it, and the bootstrap key remains. Raises NotFound when nobody here is this.
+        """
 
     async def list_users(self, after: str | None, limit: int, q: str | None = None) -> Sequence[User]:
         """In order of ids, those behind `after`; with `q`, whose username, e-mail or name contains it in any case."""
@@ -54,7 +58,9 @@ class Accounts(Protocol):
         and kills no link, and is not recorded: nothing changed for anyone."""
 
     async def delete_user(self, user_id: str, audit: AuditRecord) -> None:
-        """With sessions, links, grants and identities; keys are revoked and keep their rows. Raises NotFound."""
+        """With sessions, links, grants and identities; keys are revoked at the audit record's time, and keep their rows
+        and their `owner_id`. Raises NotFound, and Conflict `last-admin` as above.
+        """
 
     async def put_grant(
         self, bucket_id: int, user_id: str, permissions: frozenset[Permission], audit: AuditRecord

@@ -12,7 +12,7 @@ class Sessions(Protocol):
     """Raises Unavailable when the control data cannot be reached."""
 
     async def add_session(self, session: Session, audit: AuditRecord) -> None:
-        """A login."""
+        """A login. Raises NotFound when the user is not there any more."""
 
     async def find_session(self, session_id: str) -> KnownSession | None:
         """The session with its user's account; expired ones included."""
@@ -24,7 +24,7 @@ class Sessions(Protocol):
         """Whether it was there."""
 
     async def add_link(self, link: Link, audit: AuditRecord | None) -> None:
-        """A link that replaces those which the user had for the same purpose."""
+        """A link that replaces those which the user had for the same purpose. Raises NotFound for the user."""
 
     async def find_link(self, token_sha256: bytes, purpose: LinkPurpose, now: int) -> User | None:
         """The user for whom `use_link` would use this link up, else None. Changes nothing."""
