@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from aiosmtpd.smtp import SMTP as SmtpServer
+from aiosmtpd.smtp import SMTP as SmtpServer  # noqa: N811  # its class has the name of a constant
 from aiosmtpd.smtp import AuthResult, Envelope
 
 from headrace.adapters.outbox.notifier import OutboxNotifier
