@@ -30,6 +30,8 @@ class Accepted(msgspec.Struct):
     rejected: int = 0
     errors: list[ItemError] = []
     stored: bool = False
+    size: int = 0
+    """Bytes of the accepted events as JSON."""
 
     def reject(self, index: int, error: ItemError) -> None:
         self.rejected += 1

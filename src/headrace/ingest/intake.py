@@ -44,7 +44,7 @@ class Intake:
         lines = body.replace(b"\n", b" ") if b"\n" in body else body
         frame = frame_of(door, now, (event,), lines, (0,), own_ids=wire.brings_id(event))
         block = await self._batcher.submit(encode_frame(frame), 1, len(body), urgent=door.wait_stored)
-        accepted = Accepted([format_id(frame.id_of(0))], 1)
+        accepted = Accepted([format_id(frame.id_of(0))], 1, size=len(body))
         if door.wait_stored:
             accepted.stored = await self._waiter.wait((block,))
         return accepted
@@ -82,6 +82,7 @@ class Intake:
                 index += seen
                 if frame is not None:
                     taken += frame.count
+                    accepted.size += len(frame.lines)
                     commits.append(
                         self._batcher.submit(
                             encode_frame(frame), frame.count, len(frame.lines), urgent=door.wait_stored

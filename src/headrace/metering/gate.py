@@ -99,7 +99,7 @@ class Gate:
         self._options = options
         self._meter = meter
         self._tickets: dict[int, dict[int, Ticket]] = {}
-        """By the identity of principal and bucket, which their tickets keep alive; as equals they cannot be looked up."""
+        """By the identity of principal and bucket, which their tickets keep alive; they have no hash."""
         self._issued = 0
         self._allowances: dict[str, Allowance] = {}
         self._keep_until = 0.0

@@ -75,7 +75,9 @@ def create_app(services: Services, options: WebOptions) -> ASGIApp:
     app = Measure(app, services)
     app = AccessLog(app, everything=options.access_log)
     app = RequestId(app)
-    return FastLane(app, services, max_body_bytes=options.bodies_max_bytes)
+    return FastLane(
+        app, services, max_body_bytes=options.bodies_max_bytes, trusted_proxies=options.trusted_proxies
+    )
 
 
 def json_app(services: Services, options: WebOptions) -> FastAPI:

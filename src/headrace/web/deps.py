@@ -10,6 +10,7 @@ from headrace.errors import Forbidden, HeadraceError
 from headrace.model.principal import VIEWER, Principal
 from headrace.model.view import View
 from headrace.services import Services
+from headrace.web.caller import address_of
 
 PRINCIPAL_KEY = "headrace.principal"
 FOR_VIEWERS_KEY = "headrace.for_viewers"
@@ -28,13 +29,18 @@ async def services(request: Request) -> Services:
 
 
 async def authenticate(request: Request) -> Principal:
-    """Who is asking; raises Unauthenticated, and Forbidden for a viewer token at a route that is not marked for it.
+    """Who is asking; raises Unauthenticated, OverQuota, and Forbidden for a viewer token at a route that is not marked
+    for it.
 
     Remembered for the request and its log line.
     """
     known: Principal | None = request.scope.get(PRINCIPAL_KEY)
     if known is None:
+        gate = services_of(request).gate
+        if gate.limits_addresses:
+            await gate.enter_address(address_of(request))
         known = request.scope[PRINCIPAL_KEY] = await identify(request)
+        _ = gate.admit(known, None) or await gate.enter(known, None)
     if (known.view is not None or known.kind == VIEWER) and not request.scope.get(FOR_VIEWERS_KEY):
         raise Forbidden("A viewer token reads the events of its bucket, and nothing else.", code="viewer-token")
     return known
