@@ -49,7 +49,6 @@ class SigningRing:
         self._tried_at = float("-inf")
         self._searched_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
-        self._begun = 0
         self._failed = False
 
     async def signer(self) -> TokenKey:
@@ -105,10 +104,9 @@ class SigningRing:
 
     async def _search(self, kid: str) -> Held | None:
         """An id that we do not know may be of a key that another process has just made."""
-        arrived = self._begun
         await self._wait()  # it may have asked before the key was there, so it does not count as a look for this one
         now = self._clock.monotonic()
-        if kid not in self._held and self._begun == arrived and now >= self._searched_at + _SEARCH_SECONDS:
+        if kid not in self._held and now >= self._searched_at + _SEARCH_SECONDS:
             self._searched_at = now
             self._begin()
         await self._wait()
@@ -125,7 +123,6 @@ class SigningRing:
         await asyncio.shield(self._reading or self._begin())  # one impatient caller must not fail the others
 
     def _begin(self) -> asyncio.Task[None]:
-        self._begun += 1
         self._tried_at = self._clock.monotonic()
         self._reading = asyncio.ensure_future(self._read(self._tried_at))
         self._reading.add_done_callback(self._ended)

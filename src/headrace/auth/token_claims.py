@@ -146,7 +146,7 @@ def _pairs(value: object) -> tuple[tuple[str, str], ...]:
 
 def _object(raw: bytes) -> dict[str, object]:
     try:
-        value = json.loads(raw.decode(), object_pairs_hook=_once, parse_float=_refuse, parse_constant=_refuse)
+        value = json.loads(raw.decode(), object_pairs_hook=_once)
     except RecursionError as exc:
         raise ValueError("nested too deeply") from exc
     if not isinstance(value, dict):
@@ -159,10 +159,6 @@ def _once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
     found = dict(listed)
     _require(len(found) == len(listed))
     return found
-
-
-def _refuse(_: str) -> object:
-    raise ValueError("not a whole number")
 
 
 def _whole(value: object) -> int:

@@ -19,20 +19,28 @@ from tests.unit.control import HandClock
 
 
 class HeldSigningKeys:
-    """`reads` counts the lists that were asked for; unreachable while `down`."""
+    """`reads` counts the lists that were asked for, which come while `open`; unreachable while `down`."""
 
     def __init__(self) -> None:
         self.rows: list[SigningKey] = []
         self.audited: list[AuditRecord] = []
         self.reads = 0
+        self.most_at_once = 0
         self.down = False
+        self.open = asyncio.Event()
+        self.open.set()
+        self._at_once = 0
 
     async def list_signing_keys(self) -> Sequence[SigningKey]:
         self.reads += 1
-        rows = list(self.rows)  # as they are when the question is put, however late the answer comes
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        rows = self.rows[::-1]  # as they are when the question is put, however late the answer comes
         await asyncio.sleep(0)
+        await self.open.wait()
+        self._at_once -= 1
         self._check()
-        return sorted(reversed(rows), key=lambda row: row.created_at, reverse=True)
+        return sorted(rows, key=lambda row: row.created_at, reverse=True)
 
     async def add_signing_key(self, key: SigningKey, audit: AuditRecord, *, retire: bool) -> None:
         self._check()

@@ -123,15 +123,19 @@ async def test_a_token_of_a_key_that_another_process_made_a_moment_ago_is_good(m
 
 
 async def test_many_such_tokens_at_once_are_good_for_one_look(mint: Mint) -> None:
-    other = await a_mint(mint.keys, mint.clock)
+    other = Mint(mint.keys, mint.clock)
     mint.clock.seconds = 6
+    mint.keys.open.clear()
     looking = asyncio.ensure_future(mint.tokens.jwks())  # what is being read does not know the new key yet
-    await asyncio.sleep(0)
-    await other.tokens.rotate(ADMIN, "192.0.2.1")
-    text = await other.access()
-    reads = mint.keys.reads
-    assert await asyncio.gather(*[mint.tokens.verify(text) for _ in range(50)])
-    assert mint.keys.reads - reads <= 1
+    await settle()
+    await other.tokens._add("x", "system", "a key of another process", {}, retire=True)
+    text, reads = other.signed(other.header(), other.claims()), mint.keys.reads
+    verifying = asyncio.gather(*[mint.tokens.verify(text) for _ in range(50)])
+    await settle()
+    mint.keys.open.set()
+    assert len(await verifying) == 50
+    assert mint.keys.reads - reads == 1
+    assert mint.keys.most_at_once == 1  # else the older answer could come last
     await looking
 
 
@@ -186,8 +190,8 @@ async def test_while_the_database_is_down_the_keys_at_hand_sign_and_verify(mint:
     mint.keys.down = True
     for minute in range(10):
         mint.clock.seconds = minute * 60
-        assert await mint.tokens.verify(text)
         assert await mint.tokens.verify(await mint.access())
+        assert await mint.tokens.verify(text)
         assert (await mint.tokens.jwks())["keys"]
         await settle()
 
@@ -239,8 +243,8 @@ async def test_a_rotation_that_was_stored_stands_though_reading_it_back_fails(mi
 
 
 async def test_an_impatient_caller_does_not_fail_the_others(mint: Mint) -> None:
-    mint.clock.seconds = 6
-    first, second = (asyncio.ensure_future(mint.access()) for _ in range(2))
+    other = Mint(mint.keys, mint.clock)
+    first, second = (asyncio.ensure_future(other.access()) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     assert await mint.tokens.verify(await second)

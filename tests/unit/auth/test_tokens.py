@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from joserfc.jwk import OKPKey
 
+from headrace.auth.token_claims import header_of
 from headrace.auth.tokens import AccessClaims, ViewerClaims
 from headrace.errors import Invalid, Unauthenticated
 from tests.unit.auth.fakes_tokens import ISSUER, SESSION_ID, USER_ID, VIEWER_CLAIMS, Mint, a_mint, b64, unb64
@@ -31,7 +33,7 @@ async def mint() -> Mint:
 async def refusal(mint: Mint, text: str) -> Unauthenticated:
     with pytest.raises(Unauthenticated) as caught:
         await mint.tokens.verify(text)
-    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__  # it may quote the token
     return caught.value
 
 
@@ -324,6 +326,31 @@ async def test_a_second_spelling_of_the_same_signature_is_refused(mint: Mint) ->
     assert len(twins) == 15
     for bad in same:
         await refusal(mint, bad)
+    for bad in twins:  # by us, whatever joserfc makes of it
+        with pytest.raises(ValueError, match="compact"):
+            header_of(bad)
+
+
+async def test_a_token_over_8_kib_is_refused_whoever_signed_it(mint: Mint) -> None:
+    def sized(length: int) -> str:
+        claims = mint.viewer_claims(pairs=[["q", "x" * length]])
+        return mint.signed(mint.header(typ="viewer+jwt"), json.dumps(claims, separators=(",", ":")).encode())
+
+    fits = max((sized(length) for length in range(5_600, 5_900) if len(sized(length)) <= 8_192), key=len)
+    assert await mint.tokens.verify(fits)
+    longer = min((sized(length) for length in range(5_600, 5_900) if len(sized(length)) > 8_192), key=len)
+    assert (await refusal(mint, longer)).code == "unauthenticated"
+
+
+async def test_the_algorithm_is_checked_before_the_signature_and_with_it(mint: Mint) -> None:
+    from headrace.auth.eddsa import TokenKey
+
+    key = TokenKey.new(KID)
+    good, other = mint.signed(mint.header(), b"{}"), mint.signed(mint.header(alg="Ed25519"), b"{}")
+    with pytest.raises(ValueError, match="not as we make it"):
+        header_of(other)
+    held = TokenKey(KID, OKPKey.import_key(mint.private_key()))
+    assert (held.opened(good), held.opened(other), key.opened(good)) == (b"{}", None, None)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
