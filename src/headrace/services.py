@@ -1,12 +1,22 @@
-"""All that the doors may call: one frozen record of features, put together in `wiring.py`."""
+"""All that the doors may call: one frozen record of features, put together in `wiring/`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from headrace.auth.authenticate import Authenticator
+from headrace.auth.key_desk import KeyDesk
+from headrace.auth.oidc import Oidc
+from headrace.auth.registration import Registration
+from headrace.auth.sign_in import SignIn
+from headrace.auth.tokens import AccessTokens
+from headrace.auth.users import UserDesk
+from headrace.auth.viewer import ViewerTokens
 from headrace.buckets.catalog import BucketCatalog
+from headrace.buckets.grants import GrantDesk
 from headrace.ingest.intake import Intake
+from headrace.metering.gate import Gate
+from headrace.metering.usage import UsageDesk
 from headrace.model.permission import require, require_admin, view
 from headrace.operations.backup import Backup
 from headrace.operations.dead_letters import DeadLetterDesk
@@ -24,6 +34,17 @@ class Services:
     """What `web` sees of Headrace. Nothing in it knows of HTTP."""
 
     authenticator: Authenticator
+    sign_in: SignIn
+    registration: Registration
+    users: UserDesk
+    keys: KeyDesk
+    tokens: AccessTokens
+    viewer_tokens: ViewerTokens
+    oidc: Oidc | None
+    """None when no OpenID provider is set up."""
+    grants: GrantDesk
+    gate: Gate
+    usage: UsageDesk
     buckets: BucketCatalog
     intake: Intake
     reader: Reader

@@ -1,0 +1,105 @@
+"""The composition root: Settings → adapters → features → Services, and the loops beside them. Nothing is chosen
+anywhere else. `adapters.py` opens, `identity.py` and `features.py` put together, here it is started and ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace import __version__
+from headrace.adapters.sql.database import ControlDatabase
+from headrace.adapters.system.directory_lock import DirectoryLock
+from headrace.adapters.system.key_file import SystemKeyFile
+from headrace.auth.bootstrap import ensure_admin_key
+from headrace.config import Settings
+from headrace.operations.restore import swap_in
+from headrace.services import Services
+from headrace.web.app import WebOptions, create_app
+from headrace.web.client_address import parse_trusted
+from headrace.web.fast_lane import App
+from headrace.wiring.adapters import Adapters, control_url, open_adapters
+from headrace.wiring.features import Features, build
+from headrace.wiring.identity import base_url
+from headrace.workers.loop import run
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A started Headrace: its web application, and what is needed to end it in good order."""
+
+    app: App
+    services: Services
+    key_file: Path
+    restart: asyncio.Event
+    """Set when the server is to stop and start again, with restored data."""
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """Open everything, start the loops; at the end stop them and close everything, nothing acknowledged lost.
+
+    Raises DirectoryLocked, NewerFormat or Unusable with a text for people.
+    """
+    data = settings.data_dir
+    async with AsyncExitStack() as stack:
+        stack.enter_context(DirectoryLock(data))
+        await asyncio.to_thread(swap_in, data)
+        adapters = await open_adapters(settings, stack)
+        async with _started(settings, adapters) as started:
+            yield started
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring the control data up to date. Raises DirectoryLocked while a server has the directory."""
+    with DirectoryLock(settings.data_dir):
+        control = await ControlDatabase.open(control_url(settings.data_dir), migrate=True)
+        await control.close()
+
+
+@asynccontextmanager
+async def _started(settings: Settings, ports: Adapters) -> AsyncIterator[Running]:
+    restart, stopping = asyncio.Event(), asyncio.Event()
+    features = build(settings, ports, restart)
+    services, identity = features.services, features.identity
+    await services.buckets.ensure_system_buckets()
+    key_file = settings.data_dir / "admin.key"
+    await ensure_admin_key(ports.keys, SystemKeyFile(key_file), ports.clock)
+    await identity.tokens.ensure_key()
+    async with asyncio.TaskGroup() as loops:
+        listening = loops.create_task(features.waiter.run(), name="stored-waiter")
+        for name, step, pace in features.steps:
+            loops.create_task(run(name, step, stopping, pace), name=name)
+        try:
+            await _warm(services, ports)
+            app = create_app(services, _web_options(settings))
+            yield Running(app, services, key_file, restart)
+        finally:
+            await _finish(features)
+            stopping.set()
+            listening.cancel()
+
+
+async def _warm(services: Services, ports: Adapters) -> None:
+    for bucket in await ports.buckets.list():
+        await services.reader.warm(bucket)
+
+
+async def _finish(features: Features) -> None:
+    """What is still in memory goes where it belongs: events to the queue, counts and mails out."""
+    await features.batcher.close()
+    await features.meter.close()
+    await features.identity.close()
+
+
+def _web_options(settings: Settings) -> WebOptions:
+    return WebOptions(
+        version=__version__,
+        base_url=base_url(settings),
+        metrics_open=settings.metrics_open,
+        access_log=settings.access_log,
+        bodies_max_bytes=settings.bodies_max_bytes,
+        trusted_proxies=parse_trusted(settings.trusted_proxies),
+    )

@@ -1,0 +1,150 @@
+"""From ports to features: what the doors may call, and the loops beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headrace import __version__
+from headrace.adapters.parquet.export_format import ParquetFormat
+from headrace.buckets.catalog import BucketCatalog
+from headrace.buckets.grants import GrantDesk
+from headrace.config import Settings
+from headrace.ingest.audit import AuditForwarder
+from headrace.ingest.batcher import Batcher
+from headrace.ingest.drain import Drain
+from headrace.ingest.frame import pack_letter, show_letter
+from headrace.ingest.intake import Intake
+from headrace.ingest.stored import StoredWaiter
+from headrace.kit.times import SECOND
+from headrace.metering.gate import Gate, GateOptions
+from headrace.metering.usage import UsageDesk, UsageMeter
+from headrace.operations.backup import Backup
+from headrace.operations.dead_letters import DeadLetterDesk, Envelope
+from headrace.operations.health import About, Health
+from headrace.operations.restore import Restore
+from headrace.operations.watched_queue import WatchedQueue
+from headrace.query.export import TEXT_FORMATS, Export
+from headrace.query.reader import Reader
+from headrace.query.tail import Tail
+from headrace.retention.retention import Retention
+from headrace.services import Services
+from headrace.wiring.adapters import Adapters
+from headrace.wiring.identity import Identity, build_identity
+from headrace.wiring.steps import Step
+from headrace.workers.loop import Pace
+
+_AUDIT_PACE = Pace(idle=0.5)
+_BACKED_UP = frozenset(("queue.db", "dead-letters.db", "events.duckdb", "control.db"))
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Everything that decides something, and how it is kept going."""
+
+    services: Services
+    identity: Identity
+    batcher: Batcher
+    meter: UsageMeter
+    waiter: StoredWaiter
+    steps: Sequence[Step]
+
+
+def build(settings: Settings, ports: Adapters, restart: asyncio.Event) -> Features:
+    """`restart` is set when the server is to start again with restored data. Raises Unusable."""
+    queue = WatchedQueue(ports.queue, ports.clock)
+    identity = build_identity(settings, ports)
+    batcher = Batcher(queue, ports.clock, ports.metrics, max_bytes=settings.intake_max_bytes)
+    waiter = StoredWaiter(ports.events, ports.bus)
+    meter = UsageMeter(ports.usage, ports.clock)
+    intake = Intake(batcher, waiter, ports.clock, ports.metrics)
+    return Features(
+        services=_services(settings, ports, queue, intake, identity, meter, restart),
+        identity=identity,
+        batcher=batcher,
+        meter=meter,
+        waiter=waiter,
+        steps=[
+            *_steps(settings, ports, queue, batcher),
+            *identity.steps,
+            Step("usage", meter.step, Pace(idle=settings.usage_interval)),
+        ],
+    )
+
+
+def _steps(settings: Settings, ports: Adapters, queue: WatchedQueue, batcher: Batcher) -> list[Step]:
+    drain = Drain(queue, ports.events, ports.dead_letters, ports.recent, ports.bus, ports.clock, ports.metrics)
+    forwarder = AuditForwarder(ports.audit, ports.buckets, batcher)
+    retention = Retention(
+        ports.buckets, ports.events, ports.recent, queue, ports.metrics, ports.clock, settings.dedup_window * SECOND
+    )
+    steps = [
+        Step("audit", forwarder.step, _AUDIT_PACE),
+        Step("retention", retention.step, Pace(idle=settings.retention_interval)),
+    ]
+    if settings.drain == "on":
+        steps.append(Step("drain", drain.step, Pace()))
+    return steps
+
+
+def _services(
+    settings: Settings,
+    ports: Adapters,
+    queue: WatchedQueue,
+    intake: Intake,
+    identity: Identity,
+    meter: UsageMeter,
+    restart: asyncio.Event,
+) -> Services:
+    data, clock, metrics = settings.data_dir, ports.clock, ports.metrics
+
+    def free_bytes() -> int:
+        return shutil.disk_usage(data).free
+
+    forget = identity.authenticator.forget
+    catalog = BucketCatalog(ports.buckets, ports.events, clock, forget)
+    snapshots = (ports.queue, ports.events, ports.dead_letters, ports.control)  # the order matters: see Backup
+    return Services(
+        authenticator=identity.authenticator,
+        sign_in=identity.sign_in,
+        registration=identity.registration,
+        users=identity.users,
+        keys=identity.keys,
+        tokens=identity.tokens,
+        viewer_tokens=identity.viewer_tokens,
+        oidc=identity.oidc,
+        buckets=catalog,
+        grants=GrantDesk(catalog, ports.accounts, clock, forget),
+        gate=_gate(settings, ports, meter),
+        usage=UsageDesk(ports.usage, meter, clock),
+        intake=intake,
+        reader=Reader(ports.events, ports.recent, metrics, clock),
+        tail=Tail(ports.events, ports.bus, clock, metrics, most=settings.tails),
+        export=Export(ports.events, {**TEXT_FORMATS, "parquet": ParquetFormat()}),
+        dead_letters=DeadLetterDesk(
+            ports.dead_letters, queue, ports.buckets, clock, ports.audit, Envelope(pack_letter, show_letter)
+        ),
+        health=Health(
+            queue,
+            ports.events,
+            ports.dead_letters,
+            clock,
+            metrics,
+            about=About("embedded", __version__),
+            free_bytes=free_bytes,
+            min_free_bytes=settings.min_free_bytes,
+        ),
+        backup=Backup(snapshots, data, clock, ports.audit, __version__),
+        restore=Restore(data, _BACKED_UP, clock, ports.audit, free_bytes=free_bytes, restart=restart.set),
+        metrics=metrics,
+        clock=clock,
+    )
+
+
+def _gate(settings: Settings, ports: Adapters, meter: UsageMeter) -> Gate:
+    options = GateOptions(
+        key=settings.key_rate_limit, user=settings.user_rate_limit, address=settings.address_rate_limit
+    )
+    return Gate(ports.limiter, ports.clock, options, meter)

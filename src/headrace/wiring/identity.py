@@ -1,0 +1,163 @@
+"""Who is asking: the features of `auth/`, from the settings and the ports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headrace.adapters.memory.limiter import MemoryLimiter
+from headrace.adapters.system.key_file import SystemKeyFile
+from headrace.auth.authenticate import Authenticator
+from headrace.auth.guard import Guard
+from headrace.auth.key_desk import KeyDesk
+from headrace.auth.last_used import LastUsed
+from headrace.auth.links import new_secret
+from headrace.auth.oidc import Oidc, OidcOptions
+from headrace.auth.oidc_arrivals import parse_role_map
+from headrace.auth.passwords import Passwords
+from headrace.auth.post import Post
+from headrace.auth.registration import Registration, RegistrationOptions
+from headrace.auth.sealing import Sealer
+from headrace.auth.sign_in import SignIn, SignInOptions
+from headrace.auth.tokens import AccessTokens
+from headrace.auth.users import UserDesk, UserDeskOptions
+from headrace.auth.viewer import ViewerTokens
+from headrace.config import Settings
+from headrace.ports.limiter import Limit
+from headrace.query.filters import parse_filter
+from headrace.wiring.adapters import Adapters
+from headrace.wiring.steps import Step
+from headrace.workers.loop import Pace
+
+_CALLBACK = "/v1/auth/oidc/callback"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What `auth/` does, put together."""
+
+    authenticator: Authenticator
+    keys: KeyDesk
+    last_used: LastUsed
+    oidc: Oidc | None
+    passwords: Passwords
+    post: Post
+    registration: Registration
+    sign_in: SignIn
+    tokens: AccessTokens
+    users: UserDesk
+    viewer_tokens: ViewerTokens
+    steps: Sequence[Step]
+
+    async def close(self) -> None:
+        """What is still in memory goes out."""
+        await self.post.close()
+        await self.last_used.close()
+        self.passwords.close()
+
+
+def base_url(settings: Settings) -> str:
+    """Where people reach this server: never from a request, which anyone can forge."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return settings.base_url.rstrip("/") or f"http://{host}:{settings.port}"
+
+
+def build_identity(settings: Settings, ports: Adapters) -> Identity:
+    """Raises Unusable for a setting that makes no sense."""
+    clock, url, sealer = ports.clock, base_url(settings), _sealer(settings)
+    passwords, guard = Passwords(settings.password_threads), _guard(settings, ports)
+    post = Post(ports.notifier, ports.metrics, clock)
+    tokens = AccessTokens(ports.signing_keys, sealer, clock, url, settings.access_token_seconds)
+    viewers = ViewerTokens(tokens, parse_filter, ports.audit, clock)
+    sign_in = SignIn(
+        ports.accounts,
+        ports.sessions,
+        passwords,
+        tokens,
+        guard,
+        ports.audit,
+        clock,
+        SignInOptions(settings.require_verified, settings.session_seconds),
+    )
+    oidc = _oidc(settings, ports, sign_in, sealer, url)
+    last_used = LastUsed(ports.keys)
+    authenticator = Authenticator(
+        ports.keys, ports.sessions, ports.accounts, tokens, viewers, oidc, last_used, clock
+    )
+    return Identity(
+        authenticator=authenticator,
+        keys=KeyDesk(ports.keys, ports.buckets, clock, authenticator.forget),
+        last_used=last_used,
+        oidc=oidc,
+        passwords=passwords,
+        post=post,
+        registration=Registration(
+            ports.accounts, ports.sessions, passwords, post, guard, ports.audit, clock, _registration(settings, url)
+        ),
+        sign_in=sign_in,
+        tokens=tokens,
+        users=_users(settings, ports, passwords, post, guard, authenticator, url),
+        viewer_tokens=viewers,
+        steps=(
+            Step("post", post.step, Pace(idle=0.2)),
+            Step("signing-keys", tokens.step, Pace(idle=3_600.0)),
+            Step("sessions", lambda: ports.sessions.sweep(clock.now()), Pace(idle=600.0)),
+            Step("last-used", last_used.step, Pace(idle=60.0)),
+        ),
+    )
+
+
+def _sealer(settings: Settings) -> Sealer:
+    secret = settings.secret_key.get_secret_value()
+    if not secret:
+        file = SystemKeyFile(settings.data_dir / "secret.key")
+        secret = file.read() or file.create(new_secret())
+    return Sealer(secret)
+
+
+def _guard(settings: Settings, ports: Adapters) -> Guard:
+    return Guard(
+        ports.limiter,
+        Limit("account", settings.guesses_per_account, settings.guess_window),
+        Limit("address", settings.guesses_per_address, settings.guess_window),
+        MemoryLimiter(ports.clock),
+    )
+
+
+def _registration(settings: Settings, url: str) -> RegistrationOptions:
+    return RegistrationOptions(
+        open=settings.registration == "open",
+        verify_seconds=settings.verify_link_seconds,
+        reset_seconds=settings.reset_link_seconds,
+        base_url=url,
+    )
+
+
+def _users(
+    settings: Settings,
+    ports: Adapters,
+    passwords: Passwords,
+    post: Post,
+    guard: Guard,
+    authenticator: Authenticator,
+    url: str,
+) -> UserDesk:
+    options = UserDeskOptions(
+        base_url=url, setup_seconds=settings.setup_link_seconds, verify_seconds=settings.verify_link_seconds
+    )
+    return UserDesk(
+        ports.accounts, ports.sessions, passwords, post, guard, ports.audit, ports.clock, options, authenticator.forget
+    )
+
+
+def _oidc(settings: Settings, ports: Adapters, sign_in: SignIn, sealer: Sealer, url: str) -> Oidc | None:
+    if ports.identity_provider is None:
+        return None
+    options = OidcOptions(
+        client_id=settings.oidc_client_id,
+        audience=settings.oidc_audience,
+        roles_claim=settings.oidc_roles_claim,
+        role_map=parse_role_map(settings.oidc_role_map),
+        redirect_uri=f"{url}{_CALLBACK}",
+    )
+    return Oidc(ports.identity_provider, ports.accounts, ports.clock, sign_in.begin_session, sealer, options)
