@@ -76,6 +76,14 @@ def test_every_port_has_its_contract_suite(port: str) -> None:
     assert (ROOT / "tests" / "contract" / f"test_{port}.py").is_file()
 
 
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_permission_makes_a_view(path: Path) -> None:
+    """Whoever made one for himself would read past the filter of a viewer token."""
+    if "headrace.model.view.View" in imports_of(path) and name_of(path) != "model/permission":
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        assert not [call for call in calls if ast.unparse(call) in ("View", "view.View")]
+
+
 def test_the_exceptions_are_still_needed() -> None:
     suites = {path.stem.removeprefix("test_") for path in (ROOT / "tests" / "contract").glob("test_*.py")}
     assert set(WITHOUT_CONTRACT) <= set(PORTS) - suites

@@ -141,6 +141,18 @@ class Health:
         return {"profile": "embedded"}
 
 
+class OpenGate:
+    """Lets everyone in."""
+
+    limits_addresses = False
+
+    def admit(self, principal: Principal, bucket: Bucket | None) -> SimpleNamespace:
+        return SimpleNamespace(charge=lambda events, size: None)
+
+    async def enter(self, principal: Principal, bucket: Bucket | None) -> SimpleNamespace:
+        return self.admit(principal, bucket)
+
+
 class World:
     """The application with fakes behind it."""
 
@@ -151,7 +163,7 @@ class World:
             "Services",
             SimpleNamespace(
                 authenticator=Authenticator(), buckets=self.buckets, reader=self.reader, tail=self.tail,
-                metrics=self.metrics, health=self.health, clock=SimpleNamespace(now=lambda: NOW),
+                metrics=self.metrics, health=self.health, gate=OpenGate(), clock=SimpleNamespace(now=lambda: NOW),
                 require=require, require_admin=require_admin, view=view,
             ),
         )  # fmt: skip
