@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import backup, bench, buckets, doctor, export, migrate, query, restore, send, serve, status, tail
+from headrace.cli import (
+    backup,
+    bench,
+    buckets,
+    doctor,
+    export,
+    keys,
+    migrate,
+    query,
+    restore,
+    send,
+    serve,
+    status,
+    tail,
+    users,
+)
 from headrace.cli.failure import ExitCode, Failure
 from headrace.errors import HeadraceError
 
@@ -26,6 +41,8 @@ app.command("query")(query.query)
 app.command("export")(export.export)
 app.command("status")(status.status)
 app.add_typer(buckets.app, name="buckets")
+app.add_typer(users.app, name="users")
+app.add_typer(keys.app, name="keys")
 app.command("backup")(backup.backup)
 app.command("restore")(restore.restore)
 app.command("doctor")(doctor.doctor)

@@ -1,4 +1,4 @@
-"""`headrace buckets`: list, create and delete them."""
+"""`headrace buckets`: list, create and delete them, and say what users may do there."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from urllib.parse import quote
 import typer
 
 from headrace.cli.client import DataDir, Key, Url, call, connect, place_of
+from headrace.cli.people import User, id_of, permissions_of, segment, table
 
-app = typer.Typer(no_args_is_help=True, help="List, create and delete buckets.")
+app = typer.Typer(no_args_is_help=True, help="List, create and delete buckets, and grant users access.")
 Name: TypeAlias = Annotated[str, typer.Argument(help="The bucket's name.")]
 
 
@@ -61,3 +62,37 @@ def delete_bucket(
     with connect(place_of(url, key, data_dir).find()) as client:
         call(client, "DELETE", f"/v1/buckets/{quote(name, safe='')}", params={"confirm": name})
     typer.echo(f"bucket {name} is gone")
+
+
+@app.command("grant")
+def grant(
+    name: Name,
+    user: User,
+    permissions: Annotated[str, typer.Argument(help="Some of read,write,manage; manage includes the others.")],
+    url: Url = None,
+    key: Key = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Let a user do exactly this on a bucket."""
+    body = {"permissions": permissions_of(permissions)}
+    with connect(place_of(url, key, data_dir).find()) as client:
+        path = f"/v1/buckets/{segment(name)}/grants/{id_of(client, user)}"
+        granted = call(client, "PUT", path, json=body).json()
+    typer.echo(f"{granted['username']} may {','.join(granted['permissions'])} on bucket {name}")
+
+
+@app.command("grants")
+def list_grants(name: Name, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
+    """What users may do on a bucket."""
+    with connect(place_of(url, key, data_dir).find()) as client:
+        found = call(client, "GET", f"/v1/buckets/{segment(name)}/grants").json()["grants"]
+    rows = [(grant["username"], ",".join(grant["permissions"]), grant["user"]) for grant in found]
+    table(("username", "permissions", "id"), rows)
+
+
+@app.command("revoke")
+def revoke(name: Name, user: User, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
+    """Take all away that a user may do on a bucket."""
+    with connect(place_of(url, key, data_dir).find()) as client:
+        call(client, "DELETE", f"/v1/buckets/{segment(name)}/grants/{id_of(client, user)}")
+    typer.echo(f"{user} may do nothing on bucket {name} any more")
