@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import stat
+import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -141,7 +142,7 @@ async def test_nothing_in_a_subject_or_an_address_becomes_a_header(box: Box, end
     assert box.mails() == []
 
 
-@pytest.mark.parametrize("to", ["", "ada", "@example.com", "ada@", "a@b.de, c@d.de", "Ada <ada@example.com>", "ä@b.de"])
+@pytest.mark.parametrize("to", ["", "ada", "@example.com", "ada@", "a@b.de, c@d.de", "Ada <a@b.de>", "ä@b.de", "a@ä.de"])
 async def test_what_is_no_single_address_is_refused(box: Box, to: str) -> None:
     with pytest.raises(Invalid):
         await box.notifier.send(Mail(to, "Hello", "Hi\n"))
@@ -260,7 +261,18 @@ async def _drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.close()
 
 
-@pytest.mark.parametrize("server", [_silence, _drip])
+async def _dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        writer.write(b"220 in time\r\n")
+        while await reader.readline():  # each answer is just in time, all of them together are not
+            await asyncio.sleep(0.15)
+            writer.write(b"250 in time\r\n")
+    except ConnectionError:
+        pass
+    writer.close()
+
+
+@pytest.mark.parametrize("server", [_silence, _drip, _dawdle])
 async def test_a_server_that_hangs_is_unavailable_within_the_timeout(
     server: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]],
 ) -> None:
@@ -374,7 +386,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: Pat
 def test_a_url_that_will_not_do_is_refused_without_being_quoted(url: str) -> None:
     with pytest.raises(Unusable) as refused:
         SmtpNotifier(url, SENDER, SystemClock())
-    assert "s3cret" not in str(refused.value)
+    assert "s3cret" not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.parametrize(
