@@ -36,6 +36,7 @@ from headrace.web.door import Door
 from headrace.web.fast_lane import FastLane
 from headrace.web.middleware.access_log import AccessLog
 from headrace.web.middleware.body_limit import BodyLimit
+from headrace.web.middleware.cors import Cors
 from headrace.web.middleware.measure import Measure
 from headrace.web.middleware.request_id import RequestId
 from headrace.web.middleware.security_headers import SecurityHeaders
@@ -57,6 +58,8 @@ class WebOptions:
     """Where people reach this server; cookies are for TLS alone when it begins with https."""
     trusted_proxies: tuple[Network, ...] = ()
     """Those whose word about where a request comes from counts."""
+    cors_origins: frozenset[bytes] = frozenset()
+    """Whose pages may read events with a token."""
     metrics_open: bool = True
     """Whether /metrics is answered without a key."""
     access_log: bool = False
@@ -71,13 +74,13 @@ def create_app(services: Services, options: WebOptions) -> ASGIApp:
     """All doors as one ASGI callable."""
     app: ASGIApp = json_app(services, options)
     app = BodyLimit(app, options.body_limit, unlimited=frozenset({backup.RESTORE_PATH}))
+    if options.cors_origins:
+        app = Cors(app, options.cors_origins)
     app = SecurityHeaders(app)
     app = Measure(app, services)
     app = AccessLog(app, everything=options.access_log)
     app = RequestId(app)
-    return FastLane(
-        app, services, max_body_bytes=options.bodies_max_bytes, trusted_proxies=options.trusted_proxies
-    )
+    return FastLane(app, services, max_body_bytes=options.bodies_max_bytes, trusted_proxies=options.trusted_proxies)
 
 
 def json_app(services: Services, options: WebOptions) -> FastAPI:
