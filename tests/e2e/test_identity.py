@@ -141,7 +141,6 @@ def test_a_registration_that_is_not_valid_names_the_field(anyone: httpx2.Client,
     answer = anyone.post("/v1/auth/register", content=raw, headers={"content-type": "application/json"})
     document = assert_problem(answer, 422)
     assert [error["field"] for error in document["errors"]] == list(bad)
-    assert not body["password"] or bad.get("password") is None or body["password"] not in answer.text
 
 
 def test_a_password_may_not_be_the_name(anyone: httpx2.Client) -> None:
