@@ -7,8 +7,12 @@ for 2^32 seals under one secret: we seal a few a year.
 from __future__ import annotations
 
 import os
+import secrets
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from headrace.errors import Unusable
+from headrace.ports.key_file import KeyFile
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -16,6 +20,27 @@ if TYPE_CHECKING:
 _VERSION = b"hr1:"  # names the cipher, the derivation and its `info`; authenticated with the rest
 _INFO = b"headrace sealing 1"
 _NONCE_BYTES = 12
+_SECRET_BYTES = 32
+_LEAST_CHARACTERS = 32  # 128 bits in hexadecimal: HKDF does not slow down who guesses
+
+
+def secret_of(setting: str, key_file: KeyFile) -> str:
+    """The secret of the settings; without one that of the file, made at the first start.
+
+    Raises Unusable for one that could be guessed, and when the file cannot be read or written.
+    """
+    if setting:
+        return _checked(setting, "The setting secret_key")
+    text = key_file.read()
+    if text is None:
+        text = key_file.create(secrets.token_urlsafe(_SECRET_BYTES))
+    return _checked(text, f"The secret in {key_file.place}")
+
+
+def _checked(secret: str, what: str) -> str:
+    if len(secret) < _LEAST_CHARACTERS:
+        raise Unusable(f"{what} needs at least {_LEAST_CHARACTERS} characters, such as `openssl rand -hex 32` gives.")
+    return secret
 
 
 class Sealer:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.auth.sealing import Sealer
+from headrace.auth.sealing import Sealer, secret_of
+from headrace.errors import Unusable
 
 SECRET = "a secret of the settings, long enough"
 
@@ -51,3 +52,38 @@ def test_an_empty_secret_is_refused() -> None:
 
 def test_the_secret_does_not_show() -> None:
     assert SECRET not in repr(Sealer(SECRET))
+
+
+class HeldKeyFile:
+    place = "secret.key"
+
+    def __init__(self, text: str | None = None) -> None:
+        self.text = text
+
+    def read(self) -> str | None:
+        return self.text
+
+    def create(self, text: str) -> str:
+        self.text = text
+        return text
+
+
+def test_the_secret_of_the_settings_comes_first_and_makes_no_file() -> None:
+    file = HeldKeyFile()
+    assert secret_of(SECRET, file) == SECRET
+    assert file.text is None
+
+
+def test_without_one_the_first_start_makes_a_secret_and_the_second_finds_it() -> None:
+    file = HeldKeyFile()
+    made = secret_of("", file)
+    assert len(made) >= 43  # 256 bits
+    assert secret_of("", file) == made
+    assert secret_of("", HeldKeyFile()) != made
+
+
+@pytest.mark.parametrize(("setting", "text"), [("short", None), ("", "short"), ("", "")])
+def test_a_secret_that_could_be_guessed_is_refused_and_not_shown(setting: str, text: str | None) -> None:
+    with pytest.raises(Unusable) as caught:
+        secret_of(setting, HeldKeyFile(text))
+    assert "short" not in caught.value.detail
