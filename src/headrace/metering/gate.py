@@ -168,7 +168,8 @@ class Gate:
         """Wait for a lease, one for all who wait. Raises OverQuota."""
         wait = rate.closed_until - self._monotonic()
         if wait > 0:
-            raise _too_fast(rate, wait)
+            owed = max(0, -rate.left)  # since the limiter said how long: charged meanwhile
+            raise _too_fast(rate, wait + owed * rate.limit.seconds / rate.limit.count)
         if rate.leasing is None:
             rate.leasing = asyncio.create_task(self._fetch(rate))
             rate.leasing.add_done_callback(_look_at)
