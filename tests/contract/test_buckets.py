@@ -6,23 +6,21 @@ import asyncio
 
 import pytest
 
-from headrace.adapters.sql.audit import SqlAuditOutbox
+from headrace.adapters.sql.accounts import SqlAccounts
 from headrace.adapters.sql.buckets import SqlBuckets
 from headrace.adapters.sql.database import ControlDatabase
 from headrace.errors import Conflict, NotFound
+from headrace.model.account import Account, Grant
 from headrace.model.audit import AuditRecord
 from headrace.model.bucket import Bucket, BucketChanges, DeletedBucket, Quota
+from headrace.model.principal import Permission
 from headrace.ports.buckets import Buckets
-from tests.contract.records import record
+from tests.contract.records import audited, record, user, user_id
 
 
 @pytest.fixture
 def buckets(control: ControlDatabase) -> Buckets:
     return SqlBuckets(control)
-
-
-async def audited(control: ControlDatabase) -> list[int]:
-    return [written.id for written in await SqlAuditOutbox(control).pending(100)]
 
 
 async def test_a_created_bucket_is_found_and_listed_by_name(buckets: Buckets) -> None:
@@ -37,6 +35,33 @@ async def test_a_name_that_nobody_has_is_not_found(buckets: Buckets) -> None:
     await buckets.create("billing", "", None, 5, None)
     assert await buckets.find("billin_") is None
     assert await buckets.find("billing%") is None
+
+
+async def test_whoever_makes_a_bucket_may_be_granted_it_in_the_same_transaction(
+    buckets: Buckets, control: ControlDatabase
+) -> None:
+    accounts = SqlAccounts(control)
+    await accounts.add_user(user(1), record(1))
+    everything = frozenset(Permission)
+    made = await buckets.create("billing", "", None, 5, record(2), (user_id(1), everything))
+    assert await accounts.grants_of_bucket(made.id) == [Grant(user_id(1), "user-1", everything)]
+    with pytest.raises(Conflict, match="billing"):
+        await buckets.create("billing", "", None, 5, record(3), (user_id(1), everything))
+    with pytest.raises(NotFound):
+        await buckets.create("shipping", "", None, 5, record(4), (user_id(2), everything))
+    assert await buckets.list() == [made]
+    assert await audited(control) == [1, 2]
+
+
+async def test_a_deleted_bucket_takes_the_grants_of_users_along(buckets: Buckets, control: ControlDatabase) -> None:
+    accounts = SqlAccounts(control)
+    await accounts.add_user(user(1), record(1))
+    read = frozenset({Permission.READ})
+    gone = await buckets.create("billing", "", None, 5, None, (user_id(1), read))
+    stays = await buckets.create("shipping", "", None, 5, None, (user_id(1), read))
+    await buckets.delete("billing", record(2))
+    assert await accounts.grants_of_bucket(gone.id) == []
+    assert await accounts.find_account(user_id(1)) == Account(user(1), {stays.id: read})
 
 
 async def test_a_taken_name_is_a_conflict_and_leaves_no_audit_record(

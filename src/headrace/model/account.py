@@ -61,7 +61,8 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user as an OpenID provider knows them. `synced_at` is the `iat` of the newest token whose role was taken over."""
+    """A user as an OpenID provider knows them. `synced_at` is the `iat` of the newest token whose role was
+    taken over."""
 
     issuer: str
     subject: str
@@ -167,7 +168,8 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class UsageLine:
-    """A day's total of one bucket, key or user. `name` is what people call it; None once it is deleted (a revoked key keeps its name)."""
+    """A day's total of one bucket, key or user. `name` is what people call it; None once it is deleted
+    (a revoked key keeps its name)."""
 
     day: int
     id: str

@@ -21,7 +21,8 @@ class Accounts(Protocol):
     ) -> None:
         """With `link`, the user's first temporary link is added in the same transaction.
 
-        Raises Conflict with the code `identity-taken`, else `email-taken`, else `username-taken`: nothing is added then.
+        Raises Conflict with the code `identity-taken`, else `email-taken`, else `username-taken`; nothing is added
+        then.
         """
 
     async def find_user(self, user_id: str) -> User | None:

@@ -72,7 +72,7 @@ class SqlAccounts:
                 .join(UserRow, UserRow.id == IdentityRow.user_id)
                 .where(IdentityRow.issuer == issuer, IdentityRow.subject == subject)
             )
-            pair = found.tuples().one_or_none()
+            pair = found.one_or_none()
             if pair is None:
                 return None
             row, user = pair
@@ -176,7 +176,7 @@ class SqlAccounts:
                 .where(UserGrantRow.bucket_id == bucket_id)
             )
             permissions: dict[tuple[str, str], set[Permission]] = {}
-            for username, user_id, permission in found.tuples():
+            for username, user_id, permission in found:
                 permissions.setdefault((username, user_id), set()).add(Permission(permission))
             return [Grant(user_id, name, frozenset(which)) for (name, user_id), which in sorted(permissions.items())]
 
@@ -192,7 +192,7 @@ class SqlAccounts:
             found = await session.execute(
                 select(UserRow.username, UserRow.email).where(or_(false(), *same), UserRow.id != user_id)
             )
-            others = found.tuples().all()
+            others = found.all()
         if email is not None and any(address == email for _, address in others):
             return Conflict("Another user has this e-mail address.", code="email-taken")
         return Conflict(f"There is a user {username!r} already.", code="username-taken") if others else None

@@ -25,7 +25,7 @@ async def grants_of_user(session: AsyncSession, user_id: str) -> Grants:
     found = await session.execute(
         select(UserGrantRow.bucket_id, UserGrantRow.permission).where(UserGrantRow.user_id == user_id)
     )
-    return gathered(found.tuples())
+    return gathered(found)
 
 
 async def add_user_grant(
@@ -55,7 +55,7 @@ async def lock_buckets(session: AsyncSession, bucket_ids: Collection[int]) -> Ma
     found = await session.execute(
         select(BucketRow.id, BucketRow.name).where(BucketRow.id.in_(bucket_ids)).with_for_update(read=True)
     )
-    names = dict(found.tuples().all())
+    names = dict(found.all())
     if len(names) < len(set(bucket_ids)):
         raise NotFound("A bucket of the grant is not there any more.", code="unknown-bucket")
     return names

@@ -43,7 +43,7 @@ class SqlKeys:
                 .outerjoin(UserRow, UserRow.id == ApiKeyRow.owner_id)
                 .where(ApiKeyRow.id == key_id)
             )
-            pair: tuple[ApiKeyRow, UserRow | None] | None = found.tuples().one_or_none()
+            pair: tuple[ApiKeyRow, UserRow | None] | None = found.one_or_none()
             if pair is None:
                 return None
             row, owner = pair
@@ -62,7 +62,7 @@ class SqlKeys:
                 )
             )
             grants: dict[str, list[tuple[int, str]]] = {}
-            for key_id, bucket_id, permission in found.tuples():
+            for key_id, bucket_id, permission in found:
                 grants.setdefault(key_id, []).append((bucket_id, permission))
         return [_key(row, gathered(grants.get(row.id, ()))) for row in rows]
 
@@ -99,7 +99,7 @@ async def _both_grants(session: AsyncSession, key_id: str, owner_id: str | None)
             select(literal(1), UserGrantRow.bucket_id, UserGrantRow.permission).where(UserGrantRow.user_id == owner_id),
         )
     )
-    rows = found.tuples().all()
+    rows = found.all()
     keys = gathered((bucket_id, permission) for whose, bucket_id, permission in rows if whose == 0)
     return keys, gathered((bucket_id, permission) for whose, bucket_id, permission in rows if whose == 1)
 

@@ -32,7 +32,7 @@ class SqlSessions:
                 .join(UserRow, UserRow.id == SessionRow.user_id)
                 .where(SessionRow.id == session_id)
             )
-            pair = found.tuples().one_or_none()
+            pair = found.one_or_none()
             if pair is None:
                 return None
             row, user = pair
