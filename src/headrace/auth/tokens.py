@@ -86,7 +86,7 @@ class AccessTokens:
         return IssuedToken(text, self._lifetime)
 
     async def issue_viewer(self, claims: ViewerClaims, lifetime: int) -> str:
-        """A viewer token, good for `lifetime` seconds (1 to a day) from now: that counts, not `claims.expires_at`.
+        """A viewer token, good until `claims.expires_at`, and for no more than `lifetime` seconds (1 to a day).
 
         Raises Invalid when its filter is too long to be sent with each request.
         """
@@ -94,7 +94,7 @@ class AccessTokens:
             raise ValueError(f"a viewer token is good for 1 to {LONGEST_SECONDS} seconds")
         key = await self._ring.signer()
         now = self._clock.now()
-        claims = replace(claims, expires_at=_whole_seconds(now + lifetime * SECOND))
+        claims = replace(claims, expires_at=_whole_seconds(min(claims.expires_at, now + lifetime * SECOND)))
         text = key.sign(token_claims.VIEWER, token_claims.viewer_payload(self._issuer, now, claims))
         if len(text) > MOST_BYTES:
             what = f"is too long: the token would have {len(text)} bytes, and at most {MOST_BYTES} can be sent"

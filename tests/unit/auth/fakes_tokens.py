@@ -79,7 +79,8 @@ class Mint:
         return (await self.tokens.issue(USER_ID, SESSION_ID)).text
 
     async def viewer(self, lifetime: int = 60) -> str:
-        return await self.tokens.issue_viewer(VIEWER_CLAIMS, lifetime)
+        expires_at = self.clock.now() + lifetime * 1_000_000
+        return await self.tokens.issue_viewer(replace(VIEWER_CLAIMS, expires_at=expires_at), lifetime)
 
     def private_key(self) -> Ed25519PrivateKey:
         jwk = json.loads(self.sealer.unseal(self.keys.rows[-1].sealed) or b"")

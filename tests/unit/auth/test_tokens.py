@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -67,10 +68,18 @@ async def test_a_viewer_token_says_what_may_be_read(mint: Mint) -> None:
 
 
 async def test_a_viewer_token_that_could_not_be_sent_is_not_made(mint: Mint) -> None:
-    claims = ViewerClaims(USER_ID, 3, (("q", "x" * 6_000),), "user", USER_ID, 0)
+    claims = ViewerClaims(USER_ID, 3, (("q", "x" * 6_000),), "user", USER_ID, NOW + 60_000_000)
     with pytest.raises(Invalid) as caught:
         await mint.tokens.issue_viewer(claims, 60)
     assert caught.value.items[0].field == "filter"
+
+
+async def test_a_viewer_token_expires_when_it_was_said_to_though_the_clock_went_on(mint: Mint) -> None:
+    said = replace(VIEWER_CLAIMS, expires_at=NOW + 60_000_000)
+    mint.clock.seconds = 0.5
+    assert (await mint.tokens.verify(await mint.tokens.issue_viewer(said, 60))).expires_at == NOW + 60_000_000
+    far = replace(VIEWER_CLAIMS, expires_at=NOW + 3_600_000_000)
+    assert (await mint.tokens.verify(await mint.tokens.issue_viewer(far, 60))).expires_at == NOW + 61_000_000
 
 
 @pytest.mark.parametrize("lifetime", [0, -1, 86_401])
