@@ -32,7 +32,9 @@ _BACKLOG = 2_048
 _KEEP_ALIVE_SECONDS = 75  # longer than nginx's 60, so that the proxy is the one that closes
 _FINISH_SECONDS = 5  # for open requests at shutdown; with 2 s for each loop the whole stays under 10 s
 _SWITCH_SECONDS = 0.0005  # the drain decodes in a thread: at Python's 5 ms the loop would wait as long for its turn
-_M_ARENA_MAX = -8  # glibc's malloc.h; an arena for each of 18 threads takes 15 MB of an idle server
+# glibc's malloc.h: an arena for each of 18 threads takes 15 MB of an idle server; and the 19 MiB of a password's hash
+# (as every large block) must go back to the system at once, not stay for the next one.
+_MALLOPT = {"M_ARENA_MAX": (-8, 1), "M_MMAP_THRESHOLD": (-3, 8 << 20), "M_TRIM_THRESHOLD": (-1, 2 << 20)}
 _GC_THRESHOLD = (50_000, 20, 50)  # events are made of objects that hold no cycles
 
 
@@ -67,7 +69,9 @@ def _frugal() -> None:
     """Settings of the process itself: how threads share the interpreter, and how they share memory."""
     sys.setswitchinterval(_SWITCH_SECONDS)
     with suppress(OSError, AttributeError):  # not every C library has it
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        library = ctypes.CDLL(None)
+        for parameter, value in _MALLOPT.values():
+            library.mallopt(parameter, value)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
