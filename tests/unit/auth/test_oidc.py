@@ -270,11 +270,17 @@ async def test_a_callback_is_good_once(house: House) -> None:
 
 
 @pytest.mark.parametrize("seconds", [601, -601])
+async def test_a_state_cookie_of_another_time_is_refused(house: House, seconds: int) -> None:
+    cookie = await begun(house)
+    house.clock.seconds += seconds
+    await stopped(house, cookie, code=house.signed_in())
+
+
+@pytest.mark.parametrize("seconds", [600, -600])
 async def test_a_state_cookie_is_good_for_ten_minutes(house: House, seconds: int) -> None:
     cookie = await begun(house)
-    code = house.signed_in()
     house.clock.seconds += seconds
-    await stopped(house, cookie, code=code)
+    assert await house.finish(cookie, house.signed_in())
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "é", "=" * 9, "A" * 5_000, "eyJhIjoxfQ"])

@@ -151,6 +151,7 @@ async def test_a_token_without_kid_is_checked_with_the_only_key_that_fits(house:
 
 async def test_a_token_without_kid_is_refused_when_several_keys_fit(house: House) -> None:
     house.tokens.rotate()
+    house.provider.shown = house.tokens.key_set()
     await refused(house, house.tokens.token(header={"kid": None}))
 
 
