@@ -1,6 +1,6 @@
 """Ed25519 signatures of our own tokens in JWS compact form (RFC 7515, RFC 8032, RFC 8037).
 
-Imports joserfc and cryptography (65 ms, 12 MiB), so it is itself imported when the first key is made or read.
+Imports joserfc and cryptography (60 to 140 ms, 11 MiB), so it is itself imported when the first key is made or read.
 """
 
 from __future__ import annotations
