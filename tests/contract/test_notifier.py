@@ -142,7 +142,9 @@ async def test_nothing_in_a_subject_or_an_address_becomes_a_header(box: Box, end
     assert box.mails() == []
 
 
-@pytest.mark.parametrize("to", ["", "ada", "@example.com", "ada@", "a@b.de, c@d.de", "Ada <a@b.de>", "ä@b.de", "a@ä.de"])
+@pytest.mark.parametrize(
+    "to", ["", "ada", "@example.com", "ada@", "a@b.de, c@d.de", "Ada <a@b.de>", "ä@b.de", "a@ä.de"]
+)
 async def test_what_is_no_single_address_is_refused(box: Box, to: str) -> None:
     with pytest.raises(Invalid):
         await box.notifier.send(Mail(to, "Hello", "Hi\n"))
@@ -262,11 +264,15 @@ async def _drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def _dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    body = False
     try:
         writer.write(b"220 in time\r\n")
-        while await reader.readline():  # each answer is just in time, all of them together are not
-            await asyncio.sleep(0.15)
-            writer.write(b"250 in time\r\n")
+        while line := await reader.readline():
+            if body and line != b".\r\n":
+                continue
+            await asyncio.sleep(0.15)  # each answer is just in time, all of them together are not
+            body = line.startswith(b"DATA")
+            writer.write(b"354 in time\r\n" if body else b"250 in time\r\n")
     except ConnectionError:
         pass
     writer.close()
