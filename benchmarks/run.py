@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection
 
 from benchmarks.context import Bench
 from benchmarks.figure import Figure
-from benchmarks.rows import batch, driver, loaded, single, start, stored
+from benchmarks.rows import access, batch, driver, loaded, single, start, stored
 
 _ALONE: dict[str, Callable[[Bench], list[Figure]]] = {
     driver.ROW: driver.measure,
     single.ROW: single.measure,
+    access.ROW: access.measure,
     batch.ROW: batch.measure,
     stored.ROW: stored.measure,
     start.ROW: start.measure,

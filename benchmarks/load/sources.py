@@ -49,6 +49,9 @@ class SingleSource:
         self._parts = [(heads[len(tail)], tail) for tail in tails]
         self._position = 0
         self._left = job.events if job.events is not None else -1
+        self._rate = job.rate
+        self._began = perf_counter()
+        self._sent = 0
         self._times = Times()
         self._stamp, self._stamped = b"", 0.0
         self.statuses: dict[int, int] = {}
@@ -57,6 +60,10 @@ class SingleSource:
     def next(self) -> bytes | None:
         if self._left == 0:
             return None
+        if self._rate is not None:
+            if self._sent > (perf_counter() - self._began) * self._rate:
+                return None
+            self._sent += 1
         self._left -= 1
         now = time()
         if now - self._stamped > _STAMP_SECONDS:
