@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, func, null, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, case, delete, func, null, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -16,7 +17,7 @@ from headrace.model.account import Usage, UsageLine
 from headrace.model.principal import API_KEY, USER
 from headrace.ports.usage import UsageBy
 
-_AT_ONCE = 200  # lines looked up by one statement: four parameters each, and an engine may take 999
+_AT_ONCE = 500  # credentials looked up by one statement: an engine may take no more than 999 parameters
 _TRIES = 3
 _KEY = (UsageRow.day, UsageRow.bucket_id, UsageRow.kind, UsageRow.principal_id)
 
@@ -29,12 +30,12 @@ class SqlUsage:
         self._database = database
 
     async def add(self, spent: Sequence[Usage]) -> None:
-        lines = sorted(_merged(spent).items())  # in one order, so that two who add at once never wait in a ring
+        parts = _parts(_merged(spent))
         for attempt in range(1, _TRIES + 1):
             try:
                 async with self._database.changing() as session:
-                    for start in range(0, len(lines), _AT_ONCE):
-                        await _add(session, dict(lines[start : start + _AT_ONCE]))
+                    for (day, bucket_id, kind), lines in parts:
+                        await _add(session, day, bucket_id, kind, dict(lines))
             except Conflict:  # another process began one of these lines just now: this time it is found
                 if attempt == _TRIES:
                     raise
@@ -73,13 +74,24 @@ def _merged(spent: Sequence[Usage]) -> dict[_Key, _Spent]:
     return merged
 
 
-async def _add(session: AsyncSession, lines: dict[_Key, _Spent]) -> None:
-    known = await session.scalars(select(UsageRow).where(tuple_(*_KEY).in_(lines)).with_for_update())
+def _parts(lines: dict[_Key, _Spent]) -> list[tuple[tuple[int, int, str], dict[str, _Spent]]]:
+    """By day, bucket and kind, which is how the primary key can be used; in one order, so that two who add at once
+    never wait for each other in a ring."""
+    parts = []
+    for place, group in groupby(sorted(lines.items()), key=lambda line: line[0][:3]):
+        spent = [(key[3], amount) for key, amount in group]
+        parts += [(place, dict(spent[start : start + _AT_ONCE])) for start in range(0, len(spent), _AT_ONCE)]
+    return parts
+
+
+async def _add(session: AsyncSession, day: int, bucket_id: int, kind: str, lines: dict[str, _Spent]) -> None:
+    here = (UsageRow.day == day, UsageRow.bucket_id == bucket_id, UsageRow.kind == kind)
+    known = await session.scalars(select(UsageRow).where(*here, UsageRow.principal_id.in_(lines)).with_for_update())
     for row in known:
-        events, size = lines.pop((row.day, row.bucket_id, row.kind, row.principal_id))
+        events, size = lines.pop(row.principal_id)
         row.events += events
         row.bytes += size
-    for (day, bucket_id, kind, principal_id), (events, size) in lines.items():
+    for principal_id, (events, size) in lines.items():
         session.add(
             UsageRow(day=day, bucket_id=bucket_id, kind=kind, principal_id=principal_id, events=events, bytes=size)
         )
