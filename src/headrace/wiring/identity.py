@@ -11,13 +11,12 @@ from headrace.auth.authenticate import Authenticator
 from headrace.auth.guard import Guard
 from headrace.auth.key_desk import KeyDesk
 from headrace.auth.last_used import LastUsed
-from headrace.auth.links import new_secret
 from headrace.auth.oidc import Oidc, OidcOptions
 from headrace.auth.oidc_arrivals import parse_role_map
 from headrace.auth.passwords import Passwords
 from headrace.auth.post import Post
 from headrace.auth.registration import Registration, RegistrationOptions
-from headrace.auth.sealing import Sealer
+from headrace.auth.sealing import Sealer, secret_of
 from headrace.auth.sign_in import SignIn, SignInOptions
 from headrace.auth.tokens import AccessTokens
 from headrace.auth.users import UserDesk, UserDeskOptions
@@ -108,11 +107,7 @@ def build_identity(settings: Settings, ports: Adapters) -> Identity:
 
 
 def _sealer(settings: Settings) -> Sealer:
-    secret = settings.secret_key.get_secret_value()
-    if not secret:
-        file = SystemKeyFile(settings.data_dir / "secret.key")
-        secret = file.read() or file.create(new_secret())
-    return Sealer(secret)
+    return Sealer(secret_of(settings.secret_key.get_secret_value(), SystemKeyFile(settings.data_dir / "secret.key")))
 
 
 def _guard(settings: Settings, ports: Adapters) -> Guard:
