@@ -50,7 +50,7 @@ async def settled() -> None:
 
 def hasty(provider: OidcProvider, fault: str) -> None:
     """Five seconds are long in a test, but right where a machine is busy and nothing is slow on purpose."""
-    if fault == "slow":
+    if fault in ("slow", "drip"):
         provider._timeout_seconds = 0.2
 
 
@@ -153,7 +153,7 @@ async def test_a_slow_provider_delays_nobody_who_has_keys(
 
 
 @pytest.mark.parametrize("document", ["discovery", "jwks"])
-@pytest.mark.parametrize("fault", ["down", "slow", "huge", "redirect", "nonsense", "list"])
+@pytest.mark.parametrize("fault", ["down", "slow", "drip", "huge", "redirect", "nonsense", "list"])
 async def test_a_faulty_answer_is_unavailable(
     provider: OidcProvider, remote: OpenIdProvider, document: str, fault: str
 ) -> None:
@@ -268,7 +268,7 @@ async def test_a_wrong_client_secret_is_our_fault_and_not_the_users(remote: Open
     await provider.close()
 
 
-@pytest.mark.parametrize("fault", ["down", "slow", "huge", "redirect", "nonsense", "list"])
+@pytest.mark.parametrize("fault", ["down", "slow", "drip", "huge", "redirect", "nonsense", "list"])
 async def test_a_faulty_token_endpoint_is_unavailable(
     provider: OidcProvider, remote: OpenIdProvider, fault: str
 ) -> None:

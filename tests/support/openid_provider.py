@@ -15,7 +15,7 @@ import json
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -33,6 +33,7 @@ _PATHS = {
     f"{_PROTOCOL}/token": "token",
 }
 _SLOW_SECONDS = 30.0
+_DRIP_SECONDS = 0.05
 
 Answer = tuple[int, Mapping[str, str], bytes]
 
@@ -48,7 +49,7 @@ class _Code:
 
 @dataclass
 class OpenIdProvider(OpenIdTokens):
-    """`faults` by the name of a document (discovery, jwks, authorize, token): `down`, `slow`, `huge`, `redirect`,
+    """`faults` by the name of a document (discovery, jwks, authorize, token): `down`, `slow`, `drip`, `huge`, `redirect`,
     `nonsense`, `list`, `refuse` (the client), and for discovery `wrong-issuer`."""
 
     checks_pkce: bool = True
@@ -136,6 +137,15 @@ class OpenIdProvider(OpenIdTokens):
         }
         return answers.get(fault or "")
 
+    def parts_of(self, target: str, content: bytes) -> Iterator[bytes]:
+        """All at once, or a byte every now and then."""
+        if self.faults.get(_PATHS.get(urlsplit(target).path, "")) != "drip":
+            yield content
+            return
+        for at in range(len(content)):
+            self._released.wait(_DRIP_SECONDS)
+            yield content[at : at + 1]
+
     def _configuration(self) -> dict[str, Any]:
         base = self.issuer.removesuffix(_REALM)
         wrong = self.faults.get("discovery") == "wrong-issuer"
@@ -213,7 +223,8 @@ def _handler(provider: OpenIdProvider) -> type[BaseHTTPRequestHandler]:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(content)
+                for part in provider.parts_of(self.path, content):
+                    self.wfile.write(part)
             except OSError:  # the client has gone: it had waited long enough, or read enough
                 self.close_connection = True
 
