@@ -100,6 +100,7 @@ class Site:
 
     server: Server
     root: httpx2.Client
+    anyone: httpx2.Client
     tokens: dict[str, str | None]
     people: dict[str, Person]
     bucket: str
@@ -122,13 +123,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     }
     server = Server(tmp_path_factory.mktemp("matrix") / "data", env=env)
     try:
-        with server.start().client() as root:
-            yield _peopled(server, root)
+        with server.start().client() as root, server.client(key="") as anyone:
+            yield _peopled(server, root, anyone)
     finally:
         server.close()
 
 
-def _peopled(server: Server, root: httpx2.Client) -> Site:
+def _peopled(server: Server, root: httpx2.Client, anyone: httpx2.Client) -> Site:
     people = {role: person(server, role=role) for role in ("user", "manager", "admin")}
     manager = {"authorization": f"Bearer {people['manager'].access_token}"}
     for name in ("theirs", "another"):
@@ -151,7 +152,7 @@ def _peopled(server: Server, root: httpx2.Client) -> Site:
         **{role: somebody.access_token for role, somebody in people.items()},
     }
     time.sleep(1.1)  # no clock of the server's can be moved from here: the expired key has just expired
-    return Site(server, root, tokens, people, "theirs", event_id)
+    return Site(server, root, anyone, tokens, people, "theirs", event_id)
 
 
 def _key(root: httpx2.Client, bucket: str, *permissions: str, **more: Any) -> dict[str, Any]:
@@ -265,7 +266,7 @@ def ask(site: Site, row: Row, credential: str, expected: int) -> int:
     asked = GOOD.get(row, lambda site, who, allowed: {})(site, credential, expected < 300)
     path = path.format_map({"bucket": site.bucket, **asked.pop("path", {})})
     headers = asked.pop("headers", {}) | asked.pop("as", site.headers(credential))
-    with site.server.client(key="") as client, client.stream(method, path, headers=headers, **asked) as answer:
+    with site.anyone.stream(method, path, headers=headers, **asked) as answer:
         if answer.status_code >= 400:
             assert answer.headers["content-type"] == "application/problem+json"
         assert (answer.status_code == 401) == ("www-authenticate" in answer.headers)
