@@ -49,8 +49,8 @@ class _Code:
 
 @dataclass
 class OpenIdProvider(OpenIdTokens):
-    """`faults` by the name of a document (discovery, jwks, authorize, token): `down`, `slow`, `drip`, `huge`, `redirect`,
-    `nonsense`, `list`, `refuse` (the client), and for discovery `wrong-issuer`."""
+    """`faults` by the name of a document (discovery, jwks, authorize, token): `down`, `slow`, `drip`, `huge`,
+    `redirect`, `nonsense`, `list`, `refuse` (the client), and for discovery `wrong-issuer`."""
 
     checks_pkce: bool = True
     id_claims: dict[str, Any] = field(default_factory=dict)
