@@ -192,5 +192,5 @@ def _refuse_viewers(principal: Principal) -> None:
 
 
 def _by_name(grants: Grants, names: Mapping[int, str]) -> NamedGrants:
-    """Without those on buckets that were deleted a moment ago."""
-    return {names[bucket_id]: permissions for bucket_id, permissions in grants.items() if bucket_id in names}
+    """In order of names, without those on buckets that were deleted a moment ago."""
+    return dict(sorted((names[bucket_id], granted) for bucket_id, granted in grants.items() if bucket_id in names))
