@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -25,9 +26,13 @@ _LAST_SECONDS = 2.0
 _log = structlog.get_logger("headrace.auth")
 
 
+Draft = Callable[[], Awaitable[Mail]]
+"""Writes a mail when its turn comes, so that the request does not show by its time whether there is one."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    mail: Mail
+    mail: Mail | Draft
     tries: int = 0
     due: float = 0.0
 
@@ -53,11 +58,11 @@ class Post:
         self._under_way: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    def put(self, mail: Mail) -> None:
+    def put(self, mail: Mail | Draft) -> None:
         """Have it sent soon. When too many wait already it is refused, which the log and a metric tell."""
         if self._closed or len(self._waiting) + len(self._under_way) >= self._most:
             self._metrics.add(MAILS_SENT, 1, "refused")
-            _log.warning("a mail was refused: too many wait", subject=mail.subject, waiting=len(self._waiting))
+            _log.warning("a mail was refused: too many wait", subject=_subject(mail), waiting=len(self._waiting))
             return
         self._waiting.append(_Waiting(mail))
 
@@ -113,6 +118,9 @@ class Post:
 
     async def _try(self, one: _Waiting) -> None:
         try:
+            if not isinstance(one.mail, Mail):
+                one = _Waiting(await one.mail(), one.tries)
+            assert isinstance(one.mail, Mail)
             await self._notifier.send(one.mail)
         except Unavailable as exc:
             self._put_back(one, exc)
@@ -135,4 +143,9 @@ class Post:
 
     def _give_up(self, one: _Waiting, reason: str) -> None:
         self._metrics.add(MAILS_SENT, 1, "failed")
-        _log.warning("a mail was given up", subject=one.mail.subject, reason=reason, tries=one.tries + 1)
+        _log.warning("a mail was given up", subject=_subject(one.mail), reason=reason, tries=one.tries + 1)
+
+
+def _subject(mail: Mail | Draft) -> str:
+    """For the log, where no address belongs."""
+    return mail.subject if isinstance(mail, Mail) else "not written yet"

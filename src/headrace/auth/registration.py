@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from headrace.auth import audited, letters
 from headrace.auth.guard import Guard
@@ -96,10 +97,11 @@ class Registration:
         """A mail with a link to choose a new password, if somebody has this address. Raises Invalid when it is none."""
         email = check_email(email)
         async with self._guard.passing(ASK_RESET, email, address):
-            user = await self._accounts.find_login(email)
-            mail = await self._answer_to_reset(user if user is not None and user.email == email else None, address)
-        if mail is not None:
-            self._post.put(mail)
+            found = await self._accounts.find_login(email)
+            user = found if found is not None and found.email == email else None
+            await self._audit.add(self._asked(user, address))
+        if user is not None and not user.disabled:
+            self._post.put(partial(self._answer_to_reset, user, email))
 
     async def reset(self, token: str, password: str, address: str) -> None:
         """A new password, and the address counts as verified. Ends all sessions of the user.
@@ -155,21 +157,24 @@ class Registration:
             return letters.already_registered(email, self._base_url)
         return letters.name_taken(email, self._base_url)
 
-    async def _answer_to_reset(self, user: User | None, address: str) -> Mail | None:
-        """One commit, whoever it is."""
-        now, attributes = self._clock.now(), {"address": address}
-        action, message = "user.password_reset_requested", "A new password was asked for"
-        if user is None or user.disabled or user.email is None or user.password_hash is None:
-            record = audited.by_stranger(now, action, user.id if user else None, message, attributes)
-            await self._audit.add(record)
-            if user is None or user.disabled or user.email is None:
-                return None
-            return letters.no_password(user.email, self._base_url)
-        token, link = new_link(user.id, LinkPurpose.RESET, now, self._options.reset_seconds)
-        record = audited.by_stranger(now, action, user.id, message, attributes, outcome="success")
-        await self._sessions.add_link(link, record)
+    def _asked(self, user: User | None, address: str) -> AuditRecord:
+        return audited.by_stranger(
+            self._clock.now(),
+            "user.password_reset_requested",
+            user.id if user else None,
+            "A new password was asked for",
+            {"address": address},
+            outcome="success" if user and user.password_hash and not user.disabled else "failure",
+        )
+
+    async def _answer_to_reset(self, user: User, email: str) -> Mail:
+        """The mail, with a link made now: a commit that a request for an unknown address would not have made."""
+        if user.password_hash is None:
+            return letters.no_password(email, self._base_url)
+        token, link = new_link(user.id, LinkPurpose.RESET, self._clock.now(), self._options.reset_seconds)
+        await self._sessions.add_link(link, None)
         url = self._url("reset-password", token)
-        return letters.reset(user.email, url, self._options.reset_seconds, user.username if user.verified else None)
+        return letters.reset(email, url, self._options.reset_seconds, user.username if user.verified else None)
 
     async def _user_of(self, token: str, purpose: LinkPurpose) -> User:
         user = None

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from headrace.auth.passwords import Verdict
+from headrace.auth.post import Draft
 from headrace.auth.tokens import IssuedToken
 from headrace.errors import Conflict, HeadraceError, Unavailable
 from headrace.model.account import Account, KnownSession, Link, LinkPurpose, Session, User, UserChanges
@@ -223,13 +224,21 @@ class HeldLimiter:
 
 
 class Outgoing:
-    """Mail that was put into the post."""
+    """Mail that was put into the post; what is to be written at its turn waits for `write`."""
 
     def __init__(self) -> None:
         self.mails: list[Mail] = []
+        self.drafts: list[Draft] = []
 
-    def put(self, mail: Mail) -> None:
-        self.mails.append(mail)
+    def put(self, mail: Mail | Draft) -> None:
+        if isinstance(mail, Mail):
+            self.mails.append(mail)
+        else:
+            self.drafts.append(mail)
+
+    async def write(self) -> None:
+        while self.drafts:
+            self.mails.append(await self.drafts.pop(0)())
 
 
 class CountedMetrics(SimpleNamespace):

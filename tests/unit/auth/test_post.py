@@ -139,6 +139,26 @@ async def test_one_that_waits_for_its_next_try_holds_up_no_other(office: Office)
     assert office.notifier.sent == ["b"]
 
 
+async def test_a_draft_is_written_when_its_turn_comes_and_once_only(office: Office) -> None:
+    written: list[Exception | None] = [Unavailable("the database is away"), None]
+
+    async def draft() -> Mail:
+        failure = written.pop(0)
+        if failure is not None:
+            raise failure
+        return Mail("ada@example.com", "late", "secret-link")
+
+    office.post.put(draft)
+    assert len(written) == 2
+    await office.post.step()
+    office.clock.seconds += 1
+    office.notifier.failing = [Unavailable("greylisted")]
+    await office.post.step()
+    office.clock.seconds += 10
+    await office.post.step()
+    assert (office.notifier.tried, office.notifier.sent, written) == (["late", "late"], ["late"], [])
+
+
 async def test_closing_sends_what_waits_even_if_it_is_not_due(office: Office) -> None:
     office.notifier.failing = [Unavailable("down")]
     office.put("a")
