@@ -76,7 +76,11 @@ def _rates(bench: Bench, server: Headrace, credentials: dict[str, str]) -> list[
             against=_BOOTSTRAP,
             reference=middle(rounds[_BOOTSTRAP], _per_second),
             target=target,
-            detail={f"round_{number}": done.result.per_second for number, done in enumerate(rounds[name], 1)},
+            detail={
+                "cpu_seconds_per_million": middle(rounds[name], _cost),
+                "bootstrap_cpu_seconds_per_million": middle(rounds[_BOOTSTRAP], _cost),
+                **{f"round_{number}": _per_second(done) for number, done in enumerate(rounds[name], 1)},
+            },
         )
         for name, target in _TARGETS.items()
     ]
@@ -88,6 +92,10 @@ def _job(server: Headrace, key: str, seconds: float, rate: float | None = None) 
 
 def _per_second(done: Round) -> float:
     return done.result.per_second
+
+
+def _cost(done: Round) -> float:
+    return 1_000_000 / done.events_per_cpu_second
 
 
 # --- a storm of sign-ins ----------------------------------------------------------------------------------------------
