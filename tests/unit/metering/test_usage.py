@@ -147,8 +147,8 @@ async def test_old_days_are_forgotten_once_a_day() -> None:
 
 
 def desk_with(*lines: tuple[int, int, str, str]) -> tuple[UsageDesk, UsageMeter]:
-    """(days ago, bucket, kind, who): one event of 10 bytes each. ka is ada's key and kb bob's."""
-    ledger, clock = HeldLedger(ka="ada", kb="bob"), HandClock()
+    """(days ago, bucket, kind, who): one event of 10 bytes each. ka and kc are ada's keys, and kb is bob's."""
+    ledger, clock = HeldLedger(ka="ada", kc="ada", kb="bob"), HandClock()
     ledger.lines = [Usage(TODAY - ago, where, kind, who, 1, 10) for ago, where, kind, who in lines]
     meter = UsageMeter(ledger, clock)
     return UsageDesk(ledger, meter, clock), meter
@@ -186,6 +186,11 @@ async def test_everyone_sees_their_own_and_what_they_manage(
     principal: Principal, by: str, expected: dict[str, int]
 ) -> None:
     assert await seen(principal, by) == expected
+
+
+async def test_a_key_sees_nothing_of_the_other_keys_of_its_owner() -> None:
+    sent = [(0, 1, API_KEY, "ka"), (0, 1, API_KEY, "kc"), (0, 1, USER, "ada")]
+    assert await seen(key("ka", owner="ada", grants={1: WRITE}), "key", *sent) == {"ka": 1}
 
 
 async def test_a_viewer_token_sees_no_usage() -> None:
