@@ -70,7 +70,7 @@ class TokenAnswer(BaseModel):
         return cls(access_token=pair.access_token, expires_in=pair.expires_in, refresh_token=pair.refresh_token)
 
 
-class Accepted(BaseModel):
+class Noted(BaseModel):
     """The same whatever is known of the name and the address."""
 
     detail: str

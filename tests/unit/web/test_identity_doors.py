@@ -173,6 +173,14 @@ async def test_me_is_the_user(world: IdentityWorld) -> None:
     }  # fmt: skip
 
 
+async def test_nobody_is_called_me(world: IdentityWorld) -> None:
+    answer = await world.ask("DELETE", "/v1/users/me")
+    assert_problem(answer, 405, "method-not-allowed")
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS, PATCH"
+    assert (await world.ask("GET", "/v1/users/me2")).status_code == 200
+    assert world.metrics.requests[-1] == ("/v1/users/{id}", "GET", "200")
+
+
 async def test_an_api_key_is_told_who_it_is_and_has_nothing_to_change(world: IdentityWorld) -> None:
     answer = await world.ask("GET", "/v1/users/me")
     assert answer.json() == {"id": "admin", "username": "bootstrap", "role": "admin", "verified": True}

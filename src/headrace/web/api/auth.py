@@ -15,11 +15,11 @@ from headrace.web.caller import address_of
 from headrace.web.deps import Has, authenticate
 from headrace.web.door import documented, router
 from headrace.web.schemas_accounts import (
-    Accepted,
     EmailAddress,
     LinkToken,
     Login,
     NewPasswordByLink,
+    Noted,
     PasswordForm,
     RefreshToken,
     Registration,
@@ -34,7 +34,7 @@ _RESET = "If there is an account with this address, a mail is on its way to it."
 
 
 @routes.post("/v1/auth/register", status_code=202, summary="Register", operation_id="register", openapi_extra=_OPEN)
-async def register(request: Request, asked: Registration, services: Has) -> Accepted:
+async def register(request: Request, asked: Registration, services: Has) -> Noted:
     """Mails a verification link. The answer is the same for names and addresses that are taken."""
     await services.registration.register(
         asked.username,
@@ -44,7 +44,7 @@ async def register(request: Request, asked: Registration, services: Has) -> Acce
         asked.last_name,
         address_of(request),
     )
-    return Accepted(detail=_REGISTERED)
+    return Noted(detail=_REGISTERED)
 
 
 @routes.post(
@@ -107,10 +107,10 @@ async def logout(request: Request, services: Has, asked: RefreshToken | None = N
     operation_id="ask_password_reset",
     openapi_extra=_OPEN,
 )
-async def ask_reset(request: Request, asked: EmailAddress, services: Has) -> Accepted:
+async def ask_reset(request: Request, asked: EmailAddress, services: Has) -> Noted:
     """Mails a link. The answer is the same for addresses that nobody has."""
     await services.registration.ask_reset(asked.email, address_of(request))
-    return Accepted(detail=_RESET)
+    return Noted(detail=_RESET)
 
 
 @routes.post(

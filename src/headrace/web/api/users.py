@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import Request
 from pydantic import SecretStr
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 from headrace.errors import Forbidden
@@ -19,6 +20,22 @@ from headrace.web.schemas import Body
 from headrace.web.schemas_accounts import NewUser, OwnChange, UserAnswer, UserChange, UserPage
 
 routes = router("Users")
+
+
+class _NotMe(Convertor[str]):
+    """`me` is no id: what cannot be done to oneself is 405, not a user who is not there."""
+
+    regex = "(?!me$)[^/]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("not_me", _NotMe())
+ONE_USER = "/v1/users/{id:not_me}"
 
 
 @routes.get("/v1/users/me", response_model_exclude_none=True, summary="Who am I?", operation_id="me")
@@ -70,7 +87,7 @@ async def make(request: Request, asked: NewUser, caller: Caller, services: Has) 
 
 
 @routes.get(
-    "/v1/users/{id}",
+    ONE_USER,
     response_model_exclude_none=True,
     summary="Get a user",
     operation_id="get_user",
@@ -82,7 +99,7 @@ async def one(request: Request, caller: Caller, services: Has) -> UserAnswer:
 
 
 @routes.patch(
-    "/v1/users/{id}",
+    ONE_USER,
     response_model_exclude_none=True,
     summary="Change a user",
     operation_id="change_user",
@@ -95,7 +112,7 @@ async def change(request: Request, asked: UserChange, caller: Caller, services: 
 
 
 @routes.delete(
-    "/v1/users/{id}",
+    ONE_USER,
     status_code=204,
     summary="Delete a user",
     operation_id="delete_user",

@@ -44,5 +44,6 @@ class Measure:
 
 def template(scope: Scope) -> str:
     """`/v1/buckets/{bucket}`: one series for a route, never one for a path that a client made up."""
-    path: str = getattr(scope.get("route"), "path", "unmatched")
+    route = scope.get("route")
+    path: str = getattr(route, "path_format", "") or getattr(route, "path", "unmatched")
     return path
