@@ -171,9 +171,7 @@ def _position(request: Request) -> int | None:
     return int(text)
 
 
-async def _as_sse(
-    followed: TailStream, bucket: str, readable: Callable[[], Awaitable[bool]]
-) -> AsyncIterator[bytes]:
+async def _as_sse(followed: TailStream, bucket: str, readable: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
     """Ends as soon as it is no longer `readable`: a reconnect is then told why."""
     retry = b"retry: %d\n" % _RECONNECT_MS  # told once, with the first sign of life
     try:
