@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     address_rate_limit: int = Field(0, ge=0, description="Requests a second from one address; 0: any.")
     usage_interval: float = Field(5.0, gt=0, description="How often counted usage is written down.")
 
+    cors_origins: str = Field(
+        "", description="Origins whose pages may read events with a token: https://app.example.com, …; empty: none."
+    )
     trusted_proxies: str = Field("", description="Addresses whose X-Forwarded-* headers count, separated by commas.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least level that is logged."

@@ -102,14 +102,19 @@ class Authenticator:
         self._remember(authorization, principal, good_until)
         return principal
 
-    def forget(self, kind: str, id: str) -> None:  # noqa: ARG002 - see below
-        """The worth of this credential has changed in this process: let it show at once.
+    def forget(self, kind: str, id: str) -> None:
+        """What this user or key is worth has changed in this process: let it show at once.
 
-        Keys and viewer tokens hang on it as well, and changes are rare: so all are asked for again when they come.
+        Viewer tokens hang on either, and changes are rare: so all headers are looked at again.
         """
         self._verified.clear()
-        for lookup in (self._keys, self._sessions, self._accounts, self._foreign):
-            lookup.expire()
+        if kind == API_KEY:
+            self._keys.drop_where(lambda known: known.key.id == id)
+        else:
+            self._keys.drop_where(lambda known: known.key.owner_id == id)
+            self._sessions.drop_where(lambda known: known.session.user_id == id)
+            self._accounts.drop_where(lambda account: account.user.id == id)
+            self._foreign.drop_where(lambda account: account.user.id == id)
 
     # --- keys -----------------------------------------------------------------------------------------------------
 
@@ -136,7 +141,7 @@ class Authenticator:
         claims = await self._tokens.verify(text)
         left = self._seconds_left(claims.expires_at)
         if isinstance(claims, ViewerClaims):
-            principal, good_until = await self._viewer(claims), self._monotonic() + FRESH_SECONDS
+            principal, good_until = await self._viewer(claims)
         else:
             principal, good_until = await self._user(claims), self._sessions.good_until(claims.session_id)
         return principal, min(good_until, self._monotonic() + left)
@@ -150,16 +155,20 @@ class Authenticator:
         )
         return _known(worth.of_account(known.account, claims.session_id) if known is not None and good else None)
 
-    async def _viewer(self, claims: ViewerClaims) -> Principal:
-        maker: Principal | None = None
-        if claims.maker_kind == API_KEY:
-            key = await self._keys.get(claims.maker_id)
-            alive = key is not None and self._seconds_left(key.key.expires_at) > 0
-            maker = worth.of_key(key) if key is not None and alive else None
-        else:
+    async def _viewer(self, claims: ViewerClaims) -> tuple[Principal, float]:
+        maker, good_until = await self._maker(claims)
+        return self._viewers.principal_of(claims, _known(maker)), good_until
+
+    async def _maker(self, claims: ViewerClaims) -> tuple[Principal | None, float]:
+        """Who made the token, as of now, and until when that may be believed."""
+        if claims.maker_kind != API_KEY:
             account = await self._accounts.get(claims.maker_id)
             maker = worth.of_account(account) if account is not None else None
-        return self._viewers.principal_of(claims, _known(maker))
+            return maker, self._accounts.good_until(claims.maker_id)
+        known = await self._keys.get(claims.maker_id)
+        left = self._seconds_left(known.key.expires_at) if known is not None else 0.0
+        maker = worth.of_key(known) if known is not None and left > 0 else None
+        return maker, min(self._keys.good_until(claims.maker_id), self._monotonic() + left)
 
     async def _foreign_account(self, text: str) -> Account | None:
         assert self._oidc is not None

@@ -6,7 +6,6 @@ one commit, and mail is sent later. Links are used up by POST only; opening one 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,13 +15,13 @@ from headrace.auth.keys import digest
 from headrace.auth.links import is_secret, new_link
 from headrace.auth.passwords import Passwords, check_new_password
 from headrace.auth.post import Post
-from headrace.auth.rules import check_email, check_name, check_username
+from headrace.auth.rules import check_email, check_name, check_username, gather
 from headrace.auth.sign_in import LOGIN
-from headrace.errors import Conflict, Forbidden, Gone, Invalid, ItemError
+from headrace.errors import Conflict, Forbidden, Gone
 from headrace.kit.ids import format_id, uuid7
 from headrace.model.account import LinkPurpose, User, UserChanges
 from headrace.model.audit import AuditRecord
-from headrace.model.principal import Role
+from headrace.model.principal import USER, Forget, Role, nothing_to_forget
 from headrace.ports.accounts import Accounts
 from headrace.ports.audit import AuditOutbox
 from headrace.ports.clock import Clock
@@ -56,6 +55,7 @@ class Registration:
         audit: AuditOutbox,
         clock: Clock,
         options: RegistrationOptions,
+        forget: Forget = nothing_to_forget,
     ) -> None:
         self._accounts = accounts
         self._sessions = sessions
@@ -65,6 +65,7 @@ class Registration:
         self._audit = audit
         self._clock = clock
         self._options = options
+        self._forget = forget
         self._base_url = options.base_url.rstrip("/")
 
     async def register(
@@ -119,6 +120,7 @@ class Registration:
             now, "user.password_changed", user.id, "Password changed by a link", {"address": address, "how": "link"}
         )
         await self._use(token, LinkPurpose.RESET, now, UserChanges(password_hash=stored, verified=True), record)
+        self._forget(USER, user.id)
         for name in {user.username, user.email} - {None}:
             await self._guard.forgive(LOGIN, str(name))  # whoever guessed until now has nothing of it
         if user.email is not None:
@@ -206,7 +208,7 @@ class _Form:
 
 def _form(username: str, email: str, password: str, first_name: str | None, last_name: str | None) -> _Form:
     """Every field is looked at, so that one answer shows all that is wrong. Raises Invalid."""
-    _gather(
+    gather(
         lambda: check_username(username),
         lambda: check_email(email),
         lambda: check_new_password(password, username, email),
@@ -219,17 +221,6 @@ def _form(username: str, email: str, password: str, first_name: str | None, last
         check_name("first_name", first_name),
         check_name("last_name", last_name),
     )
-
-
-def _gather(*checks: Callable[[], object]) -> None:
-    items: list[ItemError] = []
-    for check in checks:
-        try:
-            check()
-        except Invalid as exc:
-            items.extend(exc.items)
-    if items:
-        raise Invalid("; ".join(item.detail for item in items) + ".", items=items)
 
 
 def _gone() -> Gone:

@@ -24,7 +24,7 @@ from headrace.kit.ids import format_id, uuid7
 from headrace.kit.times import SECOND
 from headrace.model.account import Session, User
 from headrace.model.audit import AuditRecord
-from headrace.model.principal import USER, Principal
+from headrace.model.principal import USER, Forget, Principal, nothing_to_forget
 from headrace.ports.accounts import Accounts
 from headrace.ports.audit import AuditOutbox
 from headrace.ports.clock import Clock
@@ -74,6 +74,7 @@ class SignIn:
         audit: AuditOutbox,
         clock: Clock,
         options: SignInOptions,
+        forget: Forget = nothing_to_forget,
     ) -> None:
         self._accounts = accounts
         self._sessions = sessions
@@ -83,6 +84,7 @@ class SignIn:
         self._audit = audit
         self._clock = clock
         self._options = options
+        self._forget = forget
 
     async def login(self, name: str, password: str, address: str) -> TokenPair:
         """A new session for this username or e-mail address.
@@ -136,6 +138,7 @@ class SignIn:
         known = await self._sessions.find_session(session_id)
         if known is not None and principal.kind == USER and known.session.user_id == principal.id:
             await self._sessions.end_session(session_id, self._logged_out(principal.id, session_id, address))
+            self._forget(USER, principal.id)
 
     async def logout_by_refresh(self, refresh_token: str, address: str) -> None:
         """End the session of this refresh token. A token that is good for nothing any more is fine (RFC 7009, 2.2)."""
@@ -148,6 +151,7 @@ class SignIn:
         except Unauthenticated:
             return
         await self._sessions.end_session(ticket.session_id, self._logged_out(user_id, ticket.session_id, address))
+        self._forget(USER, user_id)
         await self._guard.succeeded(REFRESH, None, address)
 
     async def _find(self, name: str) -> User | None:
@@ -201,6 +205,7 @@ class SignIn:
             {"address": address, "session": session_id},
         )
         await self._sessions.end_session(session_id, record)
+        self._forget(USER, user_id)
         raise _ended()
 
     async def _failed(self, user: User | None, address: str, reason: str) -> None:

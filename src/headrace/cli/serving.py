@@ -1,6 +1,6 @@
 """One server process from its first line to its last: open, listen, stop in good order, and start again if asked to.
 
-`wiring.py` puts the parts together; this is the only place that knows uvicorn and signals.
+`wiring/` puts the parts together; this is the only place that knows uvicorn and signals.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from headrace import __version__, wiring
 from headrace.adapters.structlog import logs
 from headrace.config import Settings
 from headrace.errors import Unusable
+from headrace.wiring.identity import local_url
 
 _log = structlog.get_logger("headrace.cli.serving")
 
@@ -102,7 +103,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> bool:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        url = _url(settings.host, settings.port)
+        url = local_url(settings.host, settings.port)
         with _told(settings.data_dir, url):
             gc.set_threshold(*_GC_THRESHOLD)
             gc.freeze()
@@ -152,11 +153,6 @@ def _told(data_dir: Path, url: str) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
-
-
-def _url(host: str, port: int) -> str:
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - only shown
-    return f"http://{shown}:{port}"
 
 
 def _greet(url: str, key_file: Path) -> None:

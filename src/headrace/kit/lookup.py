@@ -86,15 +86,12 @@ class Lookup(Generic[K, V]):
         self._asking.pop(key, None)
         self._known.pop(key, None)
 
-    def expire(self) -> None:
-        """Something has just changed at the source: ask again for each key, and keep nothing that is being asked now.
-
-        What was known stays at hand for when the source fails.
-        """
+    def drop_where(self, changed: Callable[[V], bool]) -> None:
+        """The caller has just changed these at the source: nothing of them may be believed, not even when it fails."""
         self._asking.clear()
         self._absent.clear()
-        for answer in self._known.values():
-            answer.good_until = float("-inf")
+        for key in [key for key, answer in self._known.items() if changed(answer.value)]:
+            del self._known[key]
 
     async def _ask_once(self, key: K) -> V | None:
         asked = self._monotonic()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
-from headrace.model.bucket import UNSET, Quota, Unset
+from headrace.model.bucket import NO_QUOTA, UNSET, Quota, Unset
 from headrace.model.principal import Grants, Permission, Role
 
 
@@ -28,7 +28,7 @@ class User:
     verified: bool = False
     disabled: bool = False
     password_hash: str | None = field(default=None, repr=False)
-    quota: Quota = Quota()
+    quota: Quota = NO_QUOTA
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ class Quota:
     bytes_per_day: int | None = None
 
 
+NO_QUOTA = Quota()
+
+
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """`id` never changes and is never used again; `created_at` is µs since 1970; no `retention_days` keeps for ever."""
@@ -25,7 +28,7 @@ class Bucket:
     description: str
     retention_days: int | None
     created_at: int
-    quota: Quota = Quota()
+    quota: Quota = NO_QUOTA
 
     @property
     def is_system(self) -> bool:

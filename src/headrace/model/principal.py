@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from headrace.model.bucket import Quota
+from headrace.model.bucket import NO_QUOTA, Quota
 from headrace.model.query import EventFilter
 
 
@@ -54,7 +54,7 @@ class Principal:
     grants: Grants = field(default_factory=dict)
     owner_id: str | None = None
     rate_limit: int | None = None
-    owner_quota: Quota = Quota()
+    owner_quota: Quota = NO_QUOTA
     session_id: str | None = None
     view: BucketView | None = None
 

@@ -17,4 +17,4 @@ class Mail:
 
 class Notifier(Protocol):
     async def send(self, mail: Mail) -> None:
-        """Hand it over to whoever delivers it. Raises Unavailable when that cannot be done now, Invalid when that never will."""
+        """Hand it over to whoever delivers it. Raises Unavailable when that cannot be done now, Invalid when never."""

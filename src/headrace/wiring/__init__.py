@@ -20,6 +20,7 @@ from headrace.services import Services
 from headrace.web.app import WebOptions, create_app
 from headrace.web.client_address import parse_trusted
 from headrace.web.fast_lane import App
+from headrace.web.middleware.cors import parse_origins
 from headrace.wiring.adapters import Adapters, control_url, open_adapters
 from headrace.wiring.features import Features, build
 from headrace.wiring.identity import base_url
@@ -101,5 +102,6 @@ def _web_options(settings: Settings) -> WebOptions:
         metrics_open=settings.metrics_open,
         access_log=settings.access_log,
         bodies_max_bytes=settings.bodies_max_bytes,
+        cors_origins=parse_origins(settings.cors_origins),
         trusted_proxies=parse_trusted(settings.trusted_proxies),
     )

@@ -11,17 +11,18 @@ from headrace.auth.authenticate import Authenticator
 from headrace.auth.guard import Guard
 from headrace.auth.key_desk import KeyDesk
 from headrace.auth.last_used import LastUsed
-from headrace.auth.oidc import Oidc, OidcOptions
+from headrace.auth.oidc import BeginSession, Oidc, OidcOptions
 from headrace.auth.oidc_arrivals import parse_role_map
 from headrace.auth.passwords import Passwords
 from headrace.auth.post import Post
 from headrace.auth.registration import Registration, RegistrationOptions
 from headrace.auth.sealing import Sealer, secret_of
-from headrace.auth.sign_in import SignIn, SignInOptions
+from headrace.auth.sign_in import SignIn, SignInOptions, TokenPair
 from headrace.auth.tokens import AccessTokens
 from headrace.auth.users import UserDesk, UserDeskOptions
 from headrace.auth.viewer import ViewerTokens
 from headrace.config import Settings
+from headrace.model.account import User
 from headrace.ports.limiter import Limit
 from headrace.query.filters import parse_filter
 from headrace.wiring.adapters import Adapters
@@ -55,10 +56,15 @@ class Identity:
         self.passwords.close()
 
 
+def local_url(host: str, port: int) -> str:
+    """Where a program on this machine reaches the server."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - only shown
+    return f"http://{shown}:{port}"
+
+
 def base_url(settings: Settings) -> str:
     """Where people reach this server: never from a request, which anyone can forge."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return settings.base_url.rstrip("/") or f"http://{host}:{settings.port}"
+    return settings.base_url.rstrip("/") or local_url(settings.host, settings.port)
 
 
 def build_identity(settings: Settings, ports: Adapters) -> Identity:
@@ -68,39 +74,34 @@ def build_identity(settings: Settings, ports: Adapters) -> Identity:
     post = Post(ports.notifier, ports.metrics, clock)
     tokens = AccessTokens(ports.signing_keys, sealer, clock, url, settings.access_token_seconds)
     viewers = ViewerTokens(tokens, parse_filter, ports.audit, clock)
-    sign_in = SignIn(
-        ports.accounts,
-        ports.sessions,
-        passwords,
-        tokens,
-        guard,
-        ports.audit,
-        clock,
-        SignInOptions(settings.require_verified, settings.session_seconds),
-    )
-    oidc = _oidc(settings, ports, sign_in, sealer, url)
+
+    async def begin_session(user: User, address: str, how: str) -> TokenPair:
+        return await sign_in.begin_session(user, address, how)  # below: each of these needs the one after it
+
+    oidc = _oidc(settings, ports, begin_session, sealer, url)
     last_used = LastUsed(ports.keys)
-    authenticator = Authenticator(
-        ports.keys, ports.sessions, ports.accounts, tokens, viewers, oidc, last_used, clock
-    )
+    authenticator = Authenticator(ports.keys, ports.sessions, ports.accounts, tokens, viewers, oidc, last_used, clock)
+    forget, accounts, sessions, audit = authenticator.forget, ports.accounts, ports.sessions, ports.audit
+    at_sign_in = SignInOptions(settings.require_verified, settings.session_seconds)
+    sign_in = SignIn(accounts, sessions, passwords, tokens, guard, audit, clock, at_sign_in, forget)
     return Identity(
         authenticator=authenticator,
-        keys=KeyDesk(ports.keys, ports.buckets, clock, authenticator.forget),
+        keys=KeyDesk(ports.keys, ports.buckets, clock, forget),
         last_used=last_used,
         oidc=oidc,
         passwords=passwords,
         post=post,
         registration=Registration(
-            ports.accounts, ports.sessions, passwords, post, guard, ports.audit, clock, _registration(settings, url)
+            accounts, sessions, passwords, post, guard, audit, clock, _registration(settings, url), forget
         ),
         sign_in=sign_in,
         tokens=tokens,
-        users=_users(settings, ports, passwords, post, guard, authenticator, url),
+        users=UserDesk(accounts, sessions, passwords, post, guard, audit, clock, _desk(settings, url), forget),
         viewer_tokens=viewers,
         steps=(
             Step("post", post.step, Pace(idle=0.2)),
             Step("signing-keys", tokens.step, Pace(idle=3_600.0)),
-            Step("sessions", lambda: ports.sessions.sweep(clock.now()), Pace(idle=600.0)),
+            Step("sessions", lambda: sessions.sweep(clock.now()), Pace(idle=600.0)),
             Step("last-used", last_used.step, Pace(idle=60.0)),
         ),
     )
@@ -128,24 +129,15 @@ def _registration(settings: Settings, url: str) -> RegistrationOptions:
     )
 
 
-def _users(
-    settings: Settings,
-    ports: Adapters,
-    passwords: Passwords,
-    post: Post,
-    guard: Guard,
-    authenticator: Authenticator,
-    url: str,
-) -> UserDesk:
-    options = UserDeskOptions(
+def _desk(settings: Settings, url: str) -> UserDeskOptions:
+    return UserDeskOptions(
         base_url=url, setup_seconds=settings.setup_link_seconds, verify_seconds=settings.verify_link_seconds
     )
-    return UserDesk(
-        ports.accounts, ports.sessions, passwords, post, guard, ports.audit, ports.clock, options, authenticator.forget
-    )
 
 
-def _oidc(settings: Settings, ports: Adapters, sign_in: SignIn, sealer: Sealer, url: str) -> Oidc | None:
+def _oidc(
+    settings: Settings, ports: Adapters, begin_session: BeginSession, sealer: Sealer, url: str
+) -> Oidc | None:
     if ports.identity_provider is None:
         return None
     options = OidcOptions(
@@ -155,4 +147,4 @@ def _oidc(settings: Settings, ports: Adapters, sign_in: SignIn, sealer: Sealer, 
         role_map=parse_role_map(settings.oidc_role_map),
         redirect_uri=f"{url}{_CALLBACK}",
     )
-    return Oidc(ports.identity_provider, ports.accounts, ports.clock, sign_in.begin_session, sealer, options)
+    return Oidc(ports.identity_provider, ports.accounts, ports.clock, begin_session, sealer, options)

@@ -12,6 +12,7 @@ from headrace.errors import Unauthenticated, Unavailable
 from headrace.model.bucket import Bucket
 from headrace.model.principal import Permission, Principal, Role
 from tests.unit.auth.fakes_authenticate import FOREIGN_ISSUER, Stage
+from tests.unit.auth.fakes_tokens import USER_ID
 from tests.unit.control import NOW
 
 BUCKET = Bucket(1, "billing", "", None, NOW)
@@ -125,9 +126,31 @@ async def test_own_changes_show_at_once() -> None:
     header = await stage.token()
     await stage.authenticator.authenticate(header)
     stage.people.session = None
-    stage.authenticator.forget("user", "whoever")
+    stage.authenticator.forget("user", USER_ID)
     assert stage.authenticator.cached(header.encode()) is None
     await refused(stage, header)
+
+
+async def test_what_was_revoked_here_does_not_come_back_when_the_database_goes_away() -> None:
+    stage = Stage()
+    token, key = await stage.token(), stage.header
+    await stage.authenticator.authenticate(token)
+    principal = await stage.authenticator.authenticate(key)
+    stage.authenticator.forget("user", USER_ID)
+    stage.authenticator.forget("api_key", principal.id)
+    stage.people.down = stage.keys.down = True
+    for header in (token, key):
+        with pytest.raises(Unavailable):
+            await stage.authenticator.authenticate(header)
+
+
+async def test_a_change_of_one_leaves_the_others_at_hand() -> None:
+    stage = Stage()
+    header = await stage.token()
+    await stage.authenticator.authenticate(header)
+    stage.authenticator.forget("user", "01890a5d-ac96-774b-bcce-b302099a8059")
+    await stage.authenticator.authenticate(header)
+    assert len(stage.people.asked) == 1
 
 
 # --- viewer tokens --------------------------------------------------------------------------------------------------
@@ -167,6 +190,26 @@ async def test_a_viewer_token_dies_with_the_key_that_made_it() -> None:
     await stage.authenticator.authenticate(header)
     stage.keys.keys[maker.id] = replace(stage.keys.keys[maker.id], revoked_at=NOW)
     stage.clock.seconds = 5.0
+    await refused(stage, header)
+
+
+async def test_a_viewer_token_is_believed_no_longer_than_its_maker() -> None:
+    stage = Stage()
+    maker = await stage.authenticator.authenticate(stage.header)
+    stage.clock.seconds = 4.0
+    header = await viewer(stage, maker)
+    await stage.authenticator.authenticate(header)
+    stage.clock.seconds = 5.0
+    assert stage.authenticator.cached(header.encode()) is None
+
+
+async def test_a_viewer_token_dies_when_its_makers_key_expires() -> None:
+    stage = Stage()
+    expiring = stage.add(expires_at=NOW + 2_000_000)
+    header = await viewer(stage, await stage.authenticator.authenticate(expiring))
+    await stage.authenticator.authenticate(header)
+    stage.clock.seconds = 2.0
+    assert stage.authenticator.cached(header.encode()) is None
     await refused(stage, header)
 
 
