@@ -170,3 +170,15 @@ def test_settings_limit_keys_and_users_without_their_own(tmp_path: Path) -> None
             assert first_refusal(client, TestBucket(client, "default")).headers["ratelimit-policy"] == '"key";q=30;w=1'
     finally:
         server.close()
+
+
+def test_the_doors_of_signing_in_count_for_the_address_too_and_health_never(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data", env={"HEADRACE_ADDRESS_RATE_LIMIT": "10"}).start()
+    try:
+        with server.client(key="") as client:
+            asked = [client.post("/v1/auth/password-reset", json={"email": f"a{n}@example.com"}) for n in range(40)]
+            assert asked[0].status_code == 202
+            assert_problem(next(answer for answer in asked if answer.status_code == 429), 429, "over-quota")
+            assert {client.get("/health/live").status_code for _ in range(40)} == {200}
+    finally:
+        server.close()

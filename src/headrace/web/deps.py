@@ -13,6 +13,7 @@ from headrace.services import Services
 from headrace.web.caller import address_of
 
 PRINCIPAL_KEY = "headrace.principal"
+_NEVER_LIMITED = frozenset(("/health/live", "/health/ready"))  # an orchestrator would restart a busy server
 FOR_VIEWERS_KEY = "headrace.for_viewers"
 """In the scope of a request: whether its route is marked as one that a viewer token opens. Unmarked, it is not."""
 
@@ -37,13 +38,19 @@ async def authenticate(request: Request) -> Principal:
     known: Principal | None = request.scope.get(PRINCIPAL_KEY)
     if known is None:
         gate = services_of(request).gate
-        if gate.limits_addresses:
-            await gate.enter_address(address_of(request))
+        await limit_address(request)
         known = request.scope[PRINCIPAL_KEY] = await identify(request)
         _ = gate.admit(known, None) or await gate.enter(known, None)
     if (known.view is not None or known.kind == VIEWER) and not request.scope.get(FOR_VIEWERS_KEY):
         raise Forbidden("A viewer token reads the events of its bucket, and nothing else.", code="viewer-token")
     return known
+
+
+async def limit_address(request: Request) -> None:
+    """Count the request for the address that it comes from, if that is limited at all. Raises OverQuota."""
+    gate = services_of(request).gate
+    if gate.limits_addresses and request.url.path not in _NEVER_LIMITED:
+        await gate.enter_address(address_of(request))
 
 
 async def identify(request: Request) -> Principal:

@@ -17,7 +17,7 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Match
 
 from headrace.errors import Unsupported
-from headrace.web.deps import FOR_VIEWERS_KEY, authenticate
+from headrace.web.deps import FOR_VIEWERS_KEY, authenticate, limit_address
 from headrace.web.params import ATTRIBUTES, Param, check_names, pairs_of
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -38,7 +38,9 @@ class Door(APIRoute):
 
         async def checked(request: Request) -> Response:
             request.scope[FOR_VIEWERS_KEY] = for_viewers
-            if not is_open:
+            if is_open:
+                await limit_address(request)
+            else:
                 await authenticate(request)
             if strict and request.scope["query_string"]:
                 check_names(pairs_of(request), known, takes_attributes)
