@@ -29,7 +29,7 @@ def test_vendored_files_are_as_they_were_published_with_their_licence(folder: An
     assert "LICENSE" in files
 
 
-@pytest.mark.parametrize("path", ["/", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/verify", "/reset-password", "/set-up"])
 async def test_the_pages_load_nothing_from_elsewhere_and_run_no_inline_script(path: str) -> None:
     world = World()
     page = await world.ask("GET", path, key=None)
@@ -86,6 +86,25 @@ async def test_every_operation_has_an_id_a_summary_and_answers_in_problems(docum
                 assert operation["responses"]["401"] == {"$ref": "#/components/responses/Unauthenticated"}
     assert len(set(ids)) == len(ids)
     assert "HTTPValidationError" not in str(document)
+
+
+async def test_authorize_takes_a_key_or_the_password_of_a_user(document: dict[str, Any]) -> None:
+    schemes = document["components"]["securitySchemes"]
+    assert document["security"] == [{name: []} for name in schemes]
+    assert schemes["key"]["scheme"] == "bearer"
+    door = document["paths"][schemes["password"]["flows"]["password"]["tokenUrl"]]["post"]
+    assert set(door["requestBody"]["content"]) == {"application/x-www-form-urlencoded"}
+    assert door["security"] == []
+
+
+async def test_what_a_link_or_a_name_may_meet_is_documented(document: dict[str, Any]) -> None:
+    def answers(method: str, path: str) -> set[str]:
+        return set(document["paths"][path][method]["responses"])
+
+    assert "410" in answers("post", "/v1/auth/verify") & answers("post", "/v1/auth/password-reset/confirm")
+    assert "409" in answers("post", "/v1/users") & answers("patch", "/v1/users/{id}")
+    assert {"401", "403", "429"} <= answers("post", "/v1/auth/login") & answers("post", "/v1/auth/token")
+    assert "410" not in answers("post", "/v1/auth/login")
 
 
 async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
