@@ -58,7 +58,7 @@ async def bucket(control: ControlDatabase, name: str = "billing") -> int:
 
 async def signed_in(control: ControlDatabase, owner: User, id: str = "s-1") -> str:
     session = Session(id, owner.id, b"secret", 1, 2**60)
-    await SqlSessions(control).add_session(session, record(uuid7(1)))
+    await SqlSessions(control).add_session(session, owner.password_hash, record(uuid7(1)))
     return id
 
 

@@ -41,9 +41,9 @@ async def test_a_session_comes_with_its_users_account(sessions: Sessions, contro
     there = (await SqlBuckets(control).create("billing", "", None, 5, None)).id
     grants = frozenset({Permission.READ, Permission.MANAGE})
     await SqlAccounts(control).put_grant(there, ADA.id, grants, record(11))
-    await sessions.add_session(SESSION, record(12))
+    await sessions.add_session(SESSION, ADA.password_hash, record(12))
     his = replace(SESSION, id="his", user_id=BOB.id, expires_at=0)  # long expired
-    await sessions.add_session(his, record(13))
+    await sessions.add_session(his, BOB.password_hash, record(13))
     assert await sessions.find_session(SESSION.id) == KnownSession(SESSION, Account(ADA, {there: grants}))
     assert await sessions.find_session("his") == KnownSession(his, Account(BOB, {}))
     assert await sessions.find_session("unknown") is None
@@ -51,21 +51,33 @@ async def test_a_session_comes_with_its_users_account(sessions: Sessions, contro
 
 
 async def test_nobody_signs_in_who_is_not_there(sessions: Sessions, control: ControlDatabase) -> None:
-    with pytest.raises(NotFound):
-        await sessions.add_session(replace(SESSION, user_id="unknown"), record(11))
+    with pytest.raises(Conflict):
+        await sessions.add_session(replace(SESSION, user_id="unknown"), ADA.password_hash, record(11))
     assert await audited(control) == []
 
 
+@pytest.mark.parametrize("changes", [UserChanges(password_hash="new"), UserChanges(disabled=True)])
+async def test_nobody_signs_in_by_what_was_true_before_a_change(
+    sessions: Sessions, control: ControlDatabase, changes: UserChanges
+) -> None:
+    await SqlAccounts(control).update_user(ADA.id, changes, record(11))
+    with pytest.raises(Conflict) as refusal:
+        await sessions.add_session(SESSION, ADA.password_hash, record(12))
+    assert refusal.value.code == "account-changed"
+    assert await sessions.find_session(SESSION.id) is None
+    assert await audited(control) == [11]
+
+
 async def test_a_login_and_its_record_are_written_both_or_neither(sessions: Sessions) -> None:
-    await sessions.add_session(SESSION, record(11))
+    await sessions.add_session(SESSION, ADA.password_hash, record(11))
     with pytest.raises(Conflict):
-        await sessions.add_session(replace(SESSION, id="second"), record(11))
+        await sessions.add_session(replace(SESSION, id="second"), ADA.password_hash, record(11))
     assert await sessions.find_session("second") is None
 
 
 async def test_the_newest_refresh_token_is_replaced_and_no_other(sessions: Sessions) -> None:
-    await sessions.add_session(SESSION, record(11))
-    await sessions.add_session(replace(SESSION, id="another"), record(12))
+    await sessions.add_session(SESSION, ADA.password_hash, record(11))
+    await sessions.add_session(replace(SESSION, id="another"), ADA.password_hash, record(12))
     assert not await sessions.rotate(SESSION.id, OTHER, NEW, 5)
     assert not await sessions.rotate("unknown", OLD, NEW, 5)
     assert await sessions.rotate(SESSION.id, OLD, NEW, 5)
@@ -78,7 +90,7 @@ async def test_the_newest_refresh_token_is_replaced_and_no_other(sessions: Sessi
 
 
 async def test_of_ten_rotations_at_once_one_is_told_that_it_worked(sessions: Sessions) -> None:
-    await sessions.add_session(SESSION, record(11))
+    await sessions.add_session(SESSION, ADA.password_hash, record(11))
     fresh = [bytes([number]) * 32 for number in range(1, 11)]
     results = await asyncio.gather(*(sessions.rotate(SESSION.id, OLD, secret, 5) for secret in fresh))
     assert results.count(True) == 1
@@ -88,8 +100,8 @@ async def test_of_ten_rotations_at_once_one_is_told_that_it_worked(sessions: Ses
 
 
 async def test_a_session_ends_once_and_only_then_is_it_recorded(sessions: Sessions, control: ControlDatabase) -> None:
-    await sessions.add_session(SESSION, record(11))
-    await sessions.add_session(replace(SESSION, id="another"), record(12))
+    await sessions.add_session(SESSION, ADA.password_hash, record(11))
+    await sessions.add_session(replace(SESSION, id="another"), ADA.password_hash, record(12))
     ended = await asyncio.gather(*(sessions.end_session(SESSION.id, record(20 + number)) for number in range(5)))
     assert ended.count(True) == 1
     assert not await sessions.end_session("unknown", record(30))
@@ -99,7 +111,7 @@ async def test_a_session_ends_once_and_only_then_is_it_recorded(sessions: Sessio
 
 
 async def test_an_ended_session_cannot_be_rotated(sessions: Sessions) -> None:
-    await sessions.add_session(SESSION, record(11))
+    await sessions.add_session(SESSION, ADA.password_hash, record(11))
     await sessions.end_session(SESSION.id, record(12))
     assert not await sessions.rotate(SESSION.id, OLD, NEW, 5)
 
@@ -214,7 +226,8 @@ async def test_a_new_password_by_a_link_ends_all_sessions_of_its_user(
     hers = [replace(SESSION, id="hers-1"), replace(SESSION, id="hers-2")]
     his = replace(SESSION, id="his", user_id=BOB.id)
     for number, session in enumerate([*hers, his], 11):
-        await sessions.add_session(session, record(number))
+        owner = BOB if session is his else ADA
+        await sessions.add_session(session, owner.password_hash, record(number))
     await sessions.add_link(RESET, None)
     await use(sessions, RESET, changes)
     assert [await sessions.find_session(each.id) is None for each in hers] == [ended, ended]
@@ -241,7 +254,8 @@ async def test_no_link_demotes_the_last_admin(sessions: Sessions, control: Contr
 
 async def test_a_sweep_forgets_what_has_expired_and_says_how_many(sessions: Sessions) -> None:
     for number, end in enumerate((1_999, 2_000, 2_001)):
-        await sessions.add_session(replace(SESSION, id=f"s-{number}", expires_at=end), record(10 + number))
+        session = replace(SESSION, id=f"s-{number}", expires_at=end)
+        await sessions.add_session(session, ADA.password_hash, record(10 + number))
     await sessions.add_link(RESET, None)
     await sessions.add_link(replace(VERIFY, expires_at=2_001), None)
     assert await sessions.sweep(2_000) == 3

@@ -200,7 +200,7 @@ async def everything(town: Town) -> None:
     await keys.revoke_key("key-0001", record(10))
     await keys.touch({"key-0002": 5, "new": 5})
     # Sessions
-    await sessions.add_session(Session("new", new.id, bytes(32), 1, 9), record(11))
+    await sessions.add_session(Session("new", user_id(1), bytes(32), 1, 9), user(1).password_hash, record(11))
     await sessions.rotate("new", bytes(32), b"x" * 32, 99)
     await sessions.end_session("new", record(12))
     await sessions.add_link(Link(b"token", new.id, LinkPurpose.RESET, 1, 9), record(13))

@@ -19,7 +19,7 @@ from headrace.auth.links import new_secret
 from headrace.auth.names import may_exist, typed
 from headrace.auth.passwords import Passwords
 from headrace.auth.tokens import AccessTokens
-from headrace.errors import Forbidden, HeadraceError, Unauthenticated, Unavailable
+from headrace.errors import Conflict, Forbidden, HeadraceError, Unauthenticated, Unavailable
 from headrace.kit.ids import format_id, uuid7
 from headrace.kit.times import SECOND
 from headrace.model.account import Session, User
@@ -100,14 +100,18 @@ class SignIn:
             await self._failed(user, address, "wrong-password" if user else "unknown-account")
             raise Unauthenticated("The user name or the password is wrong.")
         await self._guard.succeeded(LOGIN, name, address)
-        user = await self._still(user)
         await self._check(user, address)
+        pair = await self.begin_session(user, address, "password")
         if verdict.rehash is not None:
             await self._renew(user, verdict.rehash)
-        return await self.begin_session(user, address, "password")
+        return pair
 
     async def begin_session(self, user: User, address: str, how: str) -> TokenPair:
-        """A new session for a user who has shown who they are; `how` is for the record of it."""
+        """A new session for a user who has shown who they are; `how` is for the record of it.
+
+        Raises Unavailable when the password is another one by now (hashing queues for seconds in a storm), or the user
+        disabled: nobody is let in by what was true a moment ago.
+        """
         now, secret = self._clock.now(), new_secret()
         session_id = format_id(uuid7(now))
         issued = await self._tokens.issue(user.id, session_id)
@@ -115,7 +119,10 @@ class SignIn:
             now, "user.login", user.id, "Signed in", {"address": address, "how": how, "session": session_id}
         )
         session = Session(session_id, user.id, digest(secret), now, self._session_end(now))
-        await self._sessions.add_session(session, record)
+        try:
+            await self._sessions.add_session(session, user.password_hash, record)
+        except Conflict as exc:
+            raise Unavailable("This account was changed while you signed in: try again.") from exc
         return TokenPair(issued.text, issued.expires_in, _refresh_token(session_id, secret))
 
     async def refresh(self, refresh_token: str, address: str) -> TokenPair:
@@ -158,13 +165,6 @@ class SignIn:
         """The user with exactly this name: a collation of the database may find others that look alike."""
         user = await self._accounts.find_login(name) if may_exist(name) else None
         return user if user is not None and name in (user.username, user.email) else None
-
-    async def _still(self, user: User) -> User:
-        """The user as of now: hashing queues for seconds in a storm, and a password changed since ends all sessions."""
-        found = await self._accounts.find_user(user.id)
-        if found is None or found.password_hash != user.password_hash:
-            raise Unavailable("This account was changed while you signed in: try again.")
-        return found
 
     async def _check(self, user: User, address: str) -> None:
         if user.disabled:

@@ -11,8 +11,12 @@ from headrace.model.audit import AuditRecord
 class Sessions(Protocol):
     """Raises Unavailable when the control data cannot be reached."""
 
-    async def add_session(self, session: Session, audit: AuditRecord) -> None:
-        """A login. Raises NotFound when the user is not there any more."""
+    async def add_session(self, session: Session, password_hash: str | None, audit: AuditRecord) -> None:
+        """A login of a user who was let in while this was the user's password hash.
+
+        Raises Conflict `account-changed` when it is another one now, or the user is disabled or gone: what ends all
+        sessions must not miss one that is just beginning.
+        """
 
     async def find_session(self, session_id: str) -> KnownSession | None:
         """The session with its user's account; expired ones included."""

@@ -89,8 +89,11 @@ class People:
 
     # --- ports/sessions
 
-    async def add_session(self, session: Session, audit: AuditRecord) -> None:
+    async def add_session(self, session: Session, password_hash: str | None, audit: AuditRecord) -> None:
         await self._reach()
+        user = self.users.get(session.user_id)
+        if user is None or user.disabled or user.password_hash != password_hash:
+            raise Conflict("changed", code="account-changed")
         self.sessions[session.id] = session
         self._commit(audit)
 

@@ -12,6 +12,7 @@ from headrace.adapters.sql.database import ControlDatabase, rowcount
 from headrace.adapters.sql.grants import grants_of_user
 from headrace.adapters.sql.models import LinkRow, SessionRow, UserRow
 from headrace.adapters.sql.users import change_user, link_row, lock_for_admins, locked_user, user_of
+from headrace.errors import Conflict
 from headrace.model.account import Account, KnownSession, Link, LinkPurpose, Session, User, UserChanges
 from headrace.model.audit import AuditRecord
 
@@ -20,9 +21,11 @@ class SqlSessions:
     def __init__(self, database: ControlDatabase) -> None:
         self._database = database
 
-    async def add_session(self, session: Session, audit: AuditRecord) -> None:
+    async def add_session(self, session: Session, password_hash: str | None, audit: AuditRecord) -> None:
         async with self._database.changing() as transaction:
-            await locked_user(transaction, session.user_id)
+            user = await transaction.get(UserRow, session.user_id, with_for_update=True)
+            if user is None or user.disabled or user.password_hash != password_hash:
+                raise Conflict("This account was changed while you signed in: try again.", code="account-changed")
             transaction.add_all((_session_row(session), audit_row(audit)))
 
     async def find_session(self, session_id: str) -> KnownSession | None:
