@@ -71,6 +71,7 @@ ROUTES: dict[Row, str] = {
     ("GET", "/v1/users/{id}"): "401 401 401 401 404 404 404 403 404 200 200",
     ("PATCH", "/v1/users/{id}"): "401 401 401 401 404 404 404 403 404 403 200",
     ("DELETE", "/v1/users/{id}"): "401 401 401 401 404 404 404 403 404 403 204",
+    ("POST", "/v1/users/{id}/setup-link"): "401 401 401 401 404 404 404 403 404 403 201",
     ("POST", "/v1/keys"): "401 401 401 401 403 403 403 403 201 201 201",
     ("GET", "/v1/keys"): ANYONE,
     ("DELETE", "/v1/keys/{id}"): "401 401 401 401 404 404 404 403 404 404 204",
@@ -244,6 +245,7 @@ GOOD: dict[Row, Callable[[Site, str, bool], Asked]] = {
         "path": {"id": _somebody(site)}, "json": {"disabled": True},
     },
     ("DELETE", "/v1/users/{id}"): lambda site, who, allowed: {"path": {"id": _somebody(site)}},
+    ("POST", "/v1/users/{id}/setup-link"): lambda site, who, allowed: {"path": {"id": _somebody(site)}},
     ("POST", "/v1/keys"): lambda site, who, allowed: {
         "json": {"name": "k", "grants": [{"bucket": site.bucket, "permissions": ["read"]}]},
     },

@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -382,3 +383,29 @@ def test_ten_wrong_passwords_close_the_door_to_a_name_whether_it_exists_or_not(s
         assert answers[-1].headers["ratelimit-policy"]
         assert answers[-1].headers["ratelimit"]
     assert sign_in(site, somebody.username).status_code == 429  # the right one, too: nobody learns that it is right
+
+
+def test_links_and_sessions_that_have_expired_are_good_for_nothing(tmp_path: Path) -> None:
+    soon = {f"HEADRACE_{name}_SECONDS": "1" for name in ("VERIFY_LINK", "RESET_LINK", "SETUP_LINK", "SESSION")}
+    server = Server(tmp_path / "data", env=soon).start()
+    try:
+        ada = person(server)
+        with server.client(key="") as anyone, server.client() as admin:
+            setup = admin.post(f"/v1/users/{ada.id}/setup-link").json()["setup_url"]
+            email = admin.get(f"/v1/users/{ada.id}").json()["email"]
+            assert anyone.post("/v1/auth/password-reset", json={"email": email}).status_code == 202
+            reset = token_of(link_in(newest_mail(server, email)))
+            name = unused_name()
+            new = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+            assert anyone.post("/v1/auth/register", json=new).status_code == 202
+            verify = token_of(link_in(newest_mail(server, new["email"])))
+            time.sleep(1.2)
+            assert_problem(anyone.post("/v1/auth/verify", json={"token": verify}), 410)
+            for token in (reset, token_of(setup)):
+                asked = {"token": token, "password": f"{PASSWORD} again"}
+                assert_problem(anyone.post("/v1/auth/password-reset/confirm", json=asked), 410)
+            assert_problem(anyone.post("/v1/auth/refresh", json={"refresh_token": ada.refresh_token}), 401)
+            late = anyone.get("/v1/users/me", headers={"authorization": f"Bearer {ada.access_token}"})
+            assert_problem(late, 401)
+    finally:
+        server.close()

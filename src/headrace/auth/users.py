@@ -175,6 +175,20 @@ class UserDesk:
         await self._accounts.delete_user(user.id, record)
         self._forget(USER, user.id)
 
+    async def set_up(self, principal: Principal, id: str, address: str) -> str:
+        """A new link with which the user chooses a password, once: where the first one was lost or has expired, or no
+        mail can reach the user. It replaces links that the user had for that.
+
+        For administrators. Raises NotFound, Forbidden, and Conflict `disabled`.
+        """
+        user = await self._to_change(principal, id)
+        if user.disabled:
+            raise Conflict("This user is disabled: enable them first.", code="disabled")
+        token, link = new_link(user.id, LinkPurpose.RESET, self._clock.now(), self._options.setup_seconds)
+        record = self._record(principal, "user.set_up_link_made", user, "got a set-up link", {"address": address})
+        await self._sessions.add_link(link, record)
+        return self._url("set-up", token)
+
     async def _to_change(self, principal: Principal, id: str) -> User:
         """Raises NotFound to those who may not even see the user, else Forbidden to those who may only see."""
         user = await self.get(principal, id)

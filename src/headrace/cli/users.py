@@ -88,6 +88,13 @@ def enable(user: User, url: Url = None, key: Key = None, data_dir: DataDir = Non
     typer.echo(f"{_change(url, key, data_dir, user, {'disabled': False})['username']} is enabled")
 
 
+@app.command("setup-link")
+def setup_link(user: User, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
+    """A new link with which a user chooses a password, once; older ones are dead."""
+    with connect(place_of(url, key, data_dir).find()) as client:
+        typer.echo(call(client, "POST", f"{path_of(client, user)}/setup-link").json()["setup_url"])
+
+
 @app.command("delete")
 def delete_user(
     user: User,

@@ -52,7 +52,8 @@ _HEADERS: dict[int, Json] = {
     429: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
     503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
 }
-_CONFLICTS = frozenset(("make_bucket", "backup", "restore", "make_user", "change_user", "change_me", "delete_user"))
+_CONFLICTS = frozenset(("make_bucket", "backup", "restore", "make_user", "change_user", "change_me", "delete_user",
+                        "make_setup_link"))
 _LINKS = frozenset(("verify", "reset_password"))
 _GUESSABLE = frozenset(("register", "login", "token", "refresh", "logout", "ask_password_reset", *_LINKS))
 _BY_PASSWORD = frozenset(("login", "token"))

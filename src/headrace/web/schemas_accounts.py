@@ -115,6 +115,10 @@ class UserAnswer(BaseModel):
         return cls(id=key.id, username=key.name, role=key.role, verified=True)
 
 
+class SetupLink(BaseModel):
+    setup_url: str = Field(description="Where the user chooses a password, once. Shown this once.")
+
+
 class UserPage(BaseModel):
     users: list[UserAnswer]
     next_cursor: str | Absent = None

@@ -263,6 +263,22 @@ async def test_a_user_without_a_password_gets_a_set_up_link_and_no_mail(stage: U
     assert stage.post.mails == []
 
 
+async def test_a_lost_set_up_link_is_replaced_by_a_new_one(stage: UserStage) -> None:
+    user, first = await create(stage, BOOTSTRAP, password=None, email=None)
+    second = await stage.desk.set_up(BOOTSTRAP, user.id, ADDRESS)
+    assert first is not None
+    good = [digest(url.partition("?token=")[2]) in stage.people.links for url in (first, second)]
+    assert good == [False, True]
+    assert second.partition("?token=")[2] not in repr(stage.people.audited)
+
+
+async def test_a_disabled_user_gets_no_set_up_link(stage: UserStage) -> None:
+    user, _ = await create(stage, BOOTSTRAP, password=None, email=None)
+    await stage.desk.change(BOOTSTRAP, user.id, {"disabled": True}, ADDRESS)
+    with pytest.raises(Conflict):
+        await stage.desk.set_up(BOOTSTRAP, user.id, ADDRESS)
+
+
 async def test_an_address_that_the_admin_does_not_vouch_for_is_mailed_a_link(stage: UserStage) -> None:
     user, setup_url = await create(stage, verified=False)
     assert setup_url is None

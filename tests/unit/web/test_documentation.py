@@ -65,6 +65,7 @@ CALLS = [
     ("get", "/v1/auth/oidc/login"), ("get", "/v1/auth/oidc/callback"), ("get", "/.well-known/jwks.json"),
     ("get", "/v1/users/me"), ("patch", "/v1/users/me"), ("get", "/v1/users"), ("post", "/v1/users"),
     ("get", "/v1/users/{id}"), ("patch", "/v1/users/{id}"), ("delete", "/v1/users/{id}"),
+    ("post", "/v1/users/{id}/setup-link"),
     ("get", "/v1/keys"), ("post", "/v1/keys"), ("delete", "/v1/keys/{id}"), ("post", "/v1/viewer-tokens"),
     ("post", "/v1/signing-keys/rotate"), ("get", "/v1/usage"),
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from headrace.web.door import documented, router
 from headrace.web.params import LIMIT, ask
 from headrace.web.params_identity import AFTER, ID_PATH, QUERY, page_of
 from headrace.web.schemas import Body
-from headrace.web.schemas_accounts import NewUser, OwnChange, UserAnswer, UserChange, UserPage
+from headrace.web.schemas_accounts import NewUser, OwnChange, SetupLink, UserAnswer, UserChange, UserPage
 
 routes = router("Users")
 
@@ -109,6 +109,20 @@ async def change(request: Request, asked: UserChange, caller: Caller, services: 
     """For administrators. Only what is given changes; who is disabled is signed out everywhere."""
     user_id = request.path_params["id"]
     return UserAnswer.of(await services.users.change(caller, user_id, _given(asked), address_of(request)))
+
+
+@routes.post(
+    f"{ONE_USER}/setup-link",
+    status_code=201,
+    response_model_exclude_none=True,
+    summary="Make a new set-up link",
+    operation_id="make_setup_link",
+    openapi_extra=documented(path=[ID_PATH]),
+)
+async def set_up(request: Request, caller: Caller, services: Has) -> SetupLink:
+    """For administrators: where the first one was lost or has expired. The user chooses a password with it, once."""
+    made = await services.users.set_up(caller, request.path_params["id"], address_of(request))
+    return SetupLink(setup_url=made)
 
 
 @routes.delete(
