@@ -11,6 +11,7 @@ import typer
 
 from headrace.cli.client import call
 from headrace.cli.failure import ExitCode, Failure
+from headrace.cli.terminal import printable
 
 if TYPE_CHECKING:
     import httpx2
@@ -46,8 +47,6 @@ def id_of(client: httpx2.Client, user: str) -> str:
     for found in every(client, "/v1/users", "users", q=wanted) if wanted else ():
         if wanted in (found["username"], found.get("email")):
             return str(found["id"])
-    from headrace.cli.terminal import printable
-
     raise Failure(f"there is no user {printable(user)!r}: `headrace users list` shows them.", ExitCode.REFUSED)
 
 
@@ -62,8 +61,6 @@ def permissions_of(text: str) -> list[str]:
 
 def table(heads: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
     """Columns as wide as they need to be, the last one open."""
-    from headrace.cli.terminal import printable  # with msgspec, which --help does without
-
     shown = [tuple(printable(str(cell)) for cell in row) for row in rows]
     widths = [max(len(row[column]) for row in [heads, *shown]) for column in range(len(heads))]
     typer.secho(_line(heads, widths), bold=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import typer
 
-from headrace.cli.answers import Event, Party
+if TYPE_CHECKING:
+    from headrace.cli.answers import Event, Party  # with msgspec, which `--help` does without
 
 _COLOURS = {"trace": "bright_black", "debug": "bright_black", "info": "green", "warning": "yellow", "error": "red"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
