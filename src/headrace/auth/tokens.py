@@ -40,6 +40,9 @@ class IssuedToken:
     expires_in: int
 
 
+_END_OF_TIME = 2**62  # µs; beyond any clock that is wrong
+
+
 class AccessTokens:
     """`issuer` is what `iss` says; `lifetime_seconds` is of access tokens, at most a day.
 
@@ -123,13 +126,17 @@ class AccessTokens:
         """The public keys that verify, as a JSON Web Key Set (RFC 7517)."""
         return {"keys": [key.public_jwk() for key in await self._ring.published()]}
 
-    async def rotate(self, actor: Principal, address: str) -> str:
-        """A new key signs from now on (in other processes within 5 s); its id. The old ones verify for another day.
+    async def rotate(self, actor: Principal, address: str, *, revoke: bool = False) -> str:
+        """A new key signs from now on (in other processes within 5 s); its id. The old ones verify for another day, or
+        with `revoke` no more: all tokens that are out are dead then.
 
         Raises Forbidden, and Unavailable when the control data cannot be reached.
         """
         require_admin(actor)
-        kid = await self._add(actor.id, actor.kind, "A new key signs tokens", {"address": address}, retire=True)
+        attributes: dict[str, object] = {"address": address} | ({"revoked": True} if revoke else {})
+        kid = await self._add(actor.id, actor.kind, "A new key signs tokens", attributes, retire=True)
+        if revoke:
+            await self._port.forget_signing_keys(_END_OF_TIME)
         try:
             await self._ring.reload()
         except Unavailable:

@@ -62,10 +62,16 @@ def revoke_key(
 
 
 @app.command("rotate-signing")
-def rotate_signing(url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
+def rotate_signing(
+    revoke: Annotated[bool, typer.Option("--revoke", help="After a leak: old tokens are dead at once.")] = False,
+    url: Url = None,
+    key: Key = None,
+    data_dir: DataDir = None,
+) -> None:
     """Sign access tokens with a new key from now on. Those that are out stay good until they expire."""
     with connect(place_of(url, key, data_dir).find()) as client:
-        kid = call(client, "POST", "/v1/signing-keys/rotate").json()["kid"]
+        query = {"revoke": "true"} if revoke else {}
+        kid = call(client, "POST", "/v1/signing-keys/rotate", params=query).json()["kid"]
     typer.echo(f"access tokens are signed with the key {kid} now")
 
 

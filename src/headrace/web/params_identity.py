@@ -48,6 +48,10 @@ QUERY: Param[str | None] = Param(
     "q", text(256), None, {"type": "string", "minLength": 1, "maxLength": 256},
     "Only those with this in the username, the e-mail address or a name, in any case.", "ada",
 )  # fmt: skip
+REVOKE: Param[str] = Param(
+    "revoke", one_of("true", "false"), "false", {"enum": ["true", "false"], "default": "false"},
+    "Whether the old keys verify no more: every token that is out is dead at once.",
+)  # fmt: skip
 USAGE_BY: Param[UsageBy] = Param(
     "by",
     cast("Callable[[str], UsageBy]", one_of(*get_args(UsageBy))),

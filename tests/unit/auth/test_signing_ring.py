@@ -109,6 +109,16 @@ async def test_after_a_rotation_the_new_key_signs_and_the_old_one_verifies(mint:
     assert record.attributes == {"address": "192.0.2.1"}
 
 
+async def test_a_rotation_that_revokes_leaves_no_token_of_before(mint: Mint) -> None:
+    before = await mint.access()
+    await mint.tokens.rotate(ADMIN, "192.0.2.1", revoke=True)
+    with pytest.raises(Unauthenticated):
+        await mint.tokens.verify(before)
+    assert await mint.tokens.verify(await mint.access())
+    assert len((await mint.tokens.jwks())["keys"]) == 1
+    assert mint.keys.audited[-1].attributes["revoked"] is True
+
+
 @pytest.mark.parametrize("role", [Role.MANAGER, Role.USER])
 async def test_only_an_administrator_rotates(mint: Mint, role: Role) -> None:
     with pytest.raises(Forbidden):

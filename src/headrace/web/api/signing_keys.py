@@ -9,6 +9,8 @@ from headrace.web.answers import JsonBytes, encode
 from headrace.web.caller import address_of
 from headrace.web.deps import Admin, Has
 from headrace.web.door import documented, router
+from headrace.web.params import ask
+from headrace.web.params_identity import REVOKE
 from headrace.web.schemas_access import KeySet, Rotated
 
 routes = router("Signing in")
@@ -28,8 +30,14 @@ async def jwks(services: Has) -> Response:
 
 
 @routes.post(
-    "/v1/signing-keys/rotate", status_code=201, summary="Sign with a new key", operation_id="rotate_signing_key"
+    "/v1/signing-keys/rotate",
+    status_code=201,
+    summary="Sign with a new key",
+    operation_id="rotate_signing_key",
+    openapi_extra=documented(REVOKE),
 )
 async def rotate(request: Request, admin: Admin, services: Has) -> Rotated:
-    """For administrators. Tokens that are out stay good until they expire."""
-    return Rotated(kid=await services.tokens.rotate(admin, address_of(request)))
+    """For administrators. Tokens that are out stay good until they expire, unless the old keys are revoked (after a
+    leak): then everybody refreshes, which works at once, and viewer tokens have to be made anew."""
+    revoke = ask(request, REVOKE) == "true"
+    return Rotated(kid=await services.tokens.rotate(admin, address_of(request), revoke=revoke))
