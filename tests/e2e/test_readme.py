@@ -42,13 +42,15 @@ def run(script: str, server: Server) -> str:
 
 def test_the_tour_of_the_readme_finds_what_it_sends(server: Server) -> None:
     tour = blocks("README.md", "## Two minutes with curl", "## What it promises")
-    assert len(tour) == 6
+    assert len(tour) == 7
     output = run("\n".join(tour), server)
     assert '"accepted":2' in output
     assert "card declined" in output
     assert "Invoice 99311 paid" in output
     assert '"facets"' in output
     assert "status installed" in output, "the log file's own lines"
+    assert "/set-up?token=" in output
+    assert re.search(r"^hr_[a-z2-7]+_[a-z2-7]+$", output, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", ["./dev run", "./dev test"])
