@@ -23,6 +23,7 @@ import uvicorn
 
 from headrace import __version__, wiring
 from headrace.adapters.structlog import logs
+from headrace.cli.bounded_head import BoundedHead
 from headrace.config import Settings
 from headrace.errors import Unusable
 from headrace.wiring.identity import local_url
@@ -128,7 +129,7 @@ async def _first_of(stop: asyncio.Event, restart: asyncio.Event, serving: asynci
 def _uvicorn_config(app: object) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI callable; uvicorn's own type is narrower
-        http="httptools",
+        http=BoundedHead,
         loop="none",
         lifespan="off",
         log_config=None,

@@ -1,0 +1,79 @@
+"""Attacks on a running server, as a stranger or a small user would make them: each failed, or was made to fail."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.support.server import Server
+
+ENV = {"HEADRACE_GUESSES_PER_ADDRESS": "100000"}  # all tests come from one address
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = Server(tmp_path_factory.mktemp("attacks") / "data", env=ENV)
+    try:
+        yield running.start()
+        running.stop()
+    finally:
+        running.close()
+
+
+@pytest.fixture
+def anyone(house: Server) -> Iterator[httpx2.Client]:
+    with house.client(key="") as client:
+        yield client
+
+
+def send(house: Server, *pieces: bytes) -> bytes:
+    """What comes back for bytes that no decent client sends, until the server closes; empty if it just closes."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", house.port), timeout=10) as connection:
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+            while part := connection.recv(65_536):
+                answer += part
+        except ConnectionError:  # it closed while we were still sending
+            pass
+    return answer
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1]) if answer else 0
+
+
+def memory_mib(house: Server) -> int:
+    assert house.process is not None
+    return int(Path(f"/proc/{house.process.pid}/statm").read_text().split()[1]) * 4 // 1024
+
+
+# --- Before anybody looks at a request ----------------------------------------------------------------------------
+
+GET = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
+HEADERS = b"X: y\r\n" * 10_000
+CHUNKED = b"POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [(GET, HEADERS), (GET + b"X: ", b"a" * 60_000), (b"GET /", b"a" * 60_000), (CHUNKED, HEADERS)],
+    ids=["many headers", "one long header", "a long path", "trailers"],
+)  # fmt: skip
+def test_a_head_that_never_ends_is_cut_off_before_it_fills_the_memory(
+    house: Server, begin: bytes, more: bytes
+) -> None:
+    before = memory_mib(house)
+    answer = send(house, begin, *[more] * 300)  # 18 MB; without a bound 360 MB of memory
+    assert status_of(answer) in (0, 400, 422, 431)  # 0: closed while we were sending
+    assert memory_mib(house) < before + 60
+
+
+def test_a_head_of_a_usual_length_is_taken(house: Server) -> None:
+    answer = send(house, GET + b"Connection: close\r\nX: " + b"a" * 40_000, b"a" * 10_000 + b"\r\n\r\n")
+    assert status_of(answer) == 200
