@@ -205,7 +205,7 @@ async def test_an_address_of_another_user_is_a_conflict_and_ones_own_is_none(
 @pytest.mark.parametrize(
     ("changes", "signed_out", "unlinked"),
     [
-        (UserChanges(password_hash="new"), True, False),
+        (UserChanges(password_hash="new"), True, True),
         (UserChanges(disabled=True), True, False),
         (UserChanges(disabled=False), False, False),
         (UserChanges(email="new@example.org"), False, True),
@@ -214,7 +214,7 @@ async def test_an_address_of_another_user_is_a_conflict_and_ones_own_is_none(
         (UserChanges(role=Role.MANAGER, first_name="A"), False, False),
     ],
 )
-async def test_a_new_password_or_disabling_ends_sessions_and_a_new_address_kills_links(
+async def test_what_a_change_of_a_user_ends_and_kills(
     accounts: Accounts, control: ControlDatabase, changes: UserChanges, signed_out: bool, unlinked: bool
 ) -> None:
     sessions = SqlSessions(control)

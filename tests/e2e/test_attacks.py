@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.support.people import PASSWORD, link_in, newest_mail, person, token_of
 from tests.support.server import Server
 
 ENV = {"HEADRACE_GUESSES_PER_ADDRESS": "100000"}  # all tests come from one address
@@ -77,3 +78,32 @@ def test_a_head_that_never_ends_is_cut_off_before_it_fills_the_memory(
 def test_a_head_of_a_usual_length_is_taken(house: Server) -> None:
     answer = send(house, GET + b"Connection: close\r\nX: " + b"a" * 40_000, b"a" * 10_000 + b"\r\n\r\n")
     assert status_of(answer) == 200
+
+
+# --- Links --------------------------------------------------------------------------------------------------------
+
+
+def test_a_link_that_a_thief_of_mail_kept_is_dead_once_the_password_was_changed(
+    house: Server, anyone: httpx2.Client
+) -> None:
+    victim = person(house)
+    address = f"{victim.username}@example.com"
+    anyone.post("/v1/auth/password-reset", json={"email": address})
+    stolen = token_of(link_in(newest_mail(house, address)))
+    with house.client(key=victim.access_token) as client:
+        new = {"password": "seven drums under the ferry", "current_password": PASSWORD}
+        assert client.patch("/v1/users/me", json=new).status_code == 200
+    answer = anyone.post("/v1/auth/password-reset/confirm", json={"token": stolen, "password": PASSWORD})
+    assert answer.status_code == 410
+
+
+def test_no_header_of_a_request_gets_into_a_mail(house: Server, anyone: httpx2.Client) -> None:
+    victim = person(house)
+    address = f"{victim.username}@example.com"
+    forged = {name: "evil.example" for name in ("host", "x-forwarded-host", "x-forwarded-server", "x-host", "origin")}
+    forged |= {"forwarded": "host=evil.example", "x-forwarded-proto": "gopher", "x-original-url": "//evil.example/"}
+    anyone.post("/v1/auth/password-reset", json={"email": address}, headers=forged)
+    mail = newest_mail(house, address)
+    assert link_in(mail).startswith(f"{house.url}/reset-password?token=")
+    assert "evil" not in mail.as_string()
+    assert "evil" not in anyone.get("/", headers=forged).text

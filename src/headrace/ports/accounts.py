@@ -48,7 +48,8 @@ class Accounts(Protocol):
         """In order of ids, those behind `after`; with `q`, whose username, e-mail or name contains it in any case."""
 
     async def update_user(self, user_id: str, changes: UserChanges, audit: AuditRecord) -> User:
-        """Change what is named. A new password or `disabled` ends all sessions; a new e-mail kills all open links.
+        """Change what is named. A new password or `disabled` ends all sessions, a new password
+        kills the links to reset it, and a new e-mail all that are open.
 
         Raises NotFound, Conflict `email-taken`, and Conflict `last-admin` when no enabled admin user would be left
         who was there before.

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from headrace.adapters.sql.database import one_at_a_time
 from headrace.adapters.sql.models import LinkRow, SessionRow, UserRow
 from headrace.errors import Conflict, NotFound
-from headrace.model.account import Link, User, UserChanges
+from headrace.model.account import Link, LinkPurpose, User, UserChanges
 from headrace.model.bucket import Quota
 from headrace.model.principal import Role
 
@@ -79,6 +79,9 @@ async def change_user(session: AsyncSession, row: UserRow, changes: UserChanges)
         await require_another_admin(session, row)
     if "password_hash" in named or named.get("disabled") is True:
         await session.execute(delete(SessionRow).where(SessionRow.user_id == row.id))
+    if "password_hash" in named:  # whoever has read an older mail must not choose the next password
+        resets = LinkRow.user_id == row.id, LinkRow.purpose == LinkPurpose.RESET.value
+        await session.execute(delete(LinkRow).where(*resets))
     if new_email:
         await session.execute(delete(LinkRow).where(LinkRow.user_id == row.id))
 
