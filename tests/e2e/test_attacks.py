@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,10 +103,39 @@ def test_a_link_that_a_thief_of_mail_kept_is_dead_once_the_password_was_changed(
 def test_no_header_of_a_request_gets_into_a_mail(house: Server, anyone: httpx2.Client) -> None:
     victim = person(house)
     address = f"{victim.username}@example.com"
-    forged = {name: "evil.example" for name in ("host", "x-forwarded-host", "x-forwarded-server", "x-host", "origin")}
+    names = ("host", "x-forwarded-host", "x-forwarded-server", "x-host", "origin")
+    forged = dict.fromkeys(names, "evil.example")
     forged |= {"forwarded": "host=evil.example", "x-forwarded-proto": "gopher", "x-original-url": "//evil.example/"}
     anyone.post("/v1/auth/password-reset", json={"email": address}, headers=forged)
     mail = newest_mail(house, address)
     assert link_in(mail).startswith(f"{house.url}/reset-password?token=")
     assert "evil" not in mail.as_string()
     assert "evil" not in anyone.get("/", headers=forged).text
+
+
+# --- On the machine -----------------------------------------------------------------------------------------------
+
+
+def test_nobody_else_on_the_machine_reads_the_data_whatever_the_umask_also_not_after_a_restore(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    before = os.umask(0)
+    try:
+        data.mkdir(mode=0o777)  # somebody made it, or an image did
+        server = Server(data)
+        server.start()
+    finally:
+        os.umask(before)
+    try:
+        with server.client() as root:
+            tar = root.get("/v1/backup").content
+            sent = root.post("/v1/restore", content=tar, headers={"content-type": "application/x-tar"})
+            assert sent.status_code == 202
+        deadline = time.monotonic() + 20
+        while not (data / "before-restore" / "control.db").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        server.wait_ready()
+        modes = {path.relative_to(data): stat.S_IMODE(path.stat().st_mode) for path in data.rglob("*")}
+        assert Path("before-restore/control.db") in modes
+        assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+    finally:
+        server.close()

@@ -146,7 +146,7 @@ def _put_aside(directory: Path, ready: Path) -> None:
     old += [path for name in names for path in directory.glob(f"{Path(name).stem}-[0-9]*")]  # queue-2.db and so on
     if replaced.exists() and all((directory / name).exists() for name in names):
         shutil.rmtree(replaced)  # of an earlier restore; after a crash in here, some of the data is in it already
-    replaced.mkdir(exist_ok=True)
+    replaced.mkdir(mode=0o700, exist_ok=True)
     for path in old:
         if path.exists():
             path.rename(replaced / path.name)
@@ -154,7 +154,8 @@ def _put_aside(directory: Path, ready: Path) -> None:
 
 async def _to_disk(reader: TarReader, member: Member, path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("xb") as file:
+    # Control data hold the digests of passwords, and `headrace restore` runs with whatever umask its caller has.
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         async for chunk in reader.content(member):
             digest.update(chunk)
             await asyncio.to_thread(file.write, chunk)

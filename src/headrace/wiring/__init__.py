@@ -4,6 +4,7 @@ anywhere else. `adapters.py` opens, `identity.py` and `features.py` put together
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     Raises DirectoryLocked, NewerFormat or Unusable with a text for people.
     """
     data = settings.data_dir
+    os.umask(0o077)  # DuckDB and SQLite go by it, and a directory that was there before may be open to all
     async with AsyncExitStack() as stack:
         stack.enter_context(DirectoryLock(data))
         await asyncio.to_thread(swap_in, data)
@@ -55,6 +57,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 
 async def migrate(settings: Settings) -> None:
     """Bring the control data up to date. Raises DirectoryLocked while a server has the directory."""
+    os.umask(0o077)
     with DirectoryLock(settings.data_dir):
         control = await ControlDatabase.open(control_url(settings.data_dir), migrate=True)
         await control.close()
