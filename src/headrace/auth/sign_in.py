@@ -30,8 +30,9 @@ from headrace.ports.audit import AuditOutbox
 from headrace.ports.clock import Clock
 from headrace.ports.sessions import Sessions
 
-LOGIN, REFRESH = "login", "refresh"
-"""The doors, as the guard counts them."""
+LOGIN, REFRESH, SHUT_OUT = "login", "refresh", "shut-out"
+"""The doors, as the guard counts them. Who knows the password but is not let in is counted apart, since that is no
+guess: each time is a record in `_audit`, and anybody can register and never verify."""
 
 _REFRESH_TOKEN = re.compile(r"hrr_([0-9a-f]{32})_([A-Za-z0-9_-]{43})", re.ASCII)
 _log = structlog.get_logger("headrace.auth")
@@ -100,7 +101,7 @@ class SignIn:
             await self._failed(user, address, "wrong-password" if user else "unknown-account")
             raise Unauthenticated("The user name or the password is wrong.")
         await self._guard.succeeded(LOGIN, name, address)
-        await self._check(user, address)
+        await self._check(user, name, address)
         pair = await self.begin_session(user, address, "password")
         if verdict.rehash is not None:
             await self._renew(user, verdict.rehash)
@@ -166,14 +167,16 @@ class SignIn:
         user = await self._accounts.find_login(name) if may_exist(name) else None
         return user if user is not None and name in (user.username, user.email) else None
 
-    async def _check(self, user: User, address: str) -> None:
+    async def _check(self, user: User, name: str, address: str) -> None:
+        unverified = self._options.require_verified and not user.verified
+        if not user.disabled and not unverified:
+            return
+        await self._guard.enter(SHUT_OUT, name, address)
+        await self._failed(user, address, "disabled" if user.disabled else "not-verified")
         if user.disabled:
-            await self._failed(user, address, "disabled")
             raise Forbidden("This account is disabled: ask an administrator.", code="disabled")
-        if self._options.require_verified and not user.verified:
-            await self._failed(user, address, "not-verified")
-            detail = "This account is not verified: open the link in the mail that you got, or reset the password."
-            raise Forbidden(detail, code="not-verified")
+        detail = "This account is not verified: open the link in the mail that you got, or reset the password."
+        raise Forbidden(detail, code="not-verified")
 
     async def _renew(self, user: User, new_hash: str) -> None:
         """Store the same password under the parameters of today; if that fails the next login tries again."""

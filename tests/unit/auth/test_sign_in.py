@@ -213,8 +213,20 @@ async def test_the_right_password_clears_the_failures_before_it(desk: Desk) -> N
 
 async def test_right_but_not_verified_is_no_failure_to_the_guard(desk: Desk) -> None:
     desk.people.change(ADA.id, verified=False)
-    codes = {(await desk.refused(password=PASSWORD)).code for _ in range(30)}
-    assert codes == {"not-verified"}
+    codes = [(await desk.refused(password=PASSWORD)).code for _ in range(30)]
+    assert codes == ["not-verified"] * 10 + ["too-many-attempts"] * 20
+    desk.people.change(ADA.id, verified=True)
+    assert await desk.login()
+
+
+@pytest.mark.parametrize("change", [{"verified": False}, {"disabled": True}])
+async def test_who_knows_the_password_but_is_shut_out_cannot_fill_the_audit(
+    desk: Desk, change: dict[str, bool]
+) -> None:
+    desk.people.change(ADA.id, **change)
+    for _ in range(30):
+        await desk.refused(password=PASSWORD)
+    assert len(desk.people.audited) == 10
 
 
 async def test_an_outage_locks_nobody_out(desk: Desk) -> None:
