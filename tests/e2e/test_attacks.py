@@ -83,6 +83,31 @@ def test_a_head_of_a_usual_length_is_taken(house: Server) -> None:
     assert status_of(answer) == 200
 
 
+def test_a_large_body_at_a_door_without_a_credential_is_refused_unread(anyone: httpx2.Client) -> None:
+    fields = b"{" + b",".join(b'"%d":1' % number for number in range(80_000)) + b"}"
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    for path in ("register", "login", "refresh", "verify", "logout", "password-reset", "password-reset/confirm"):
+        headers = {"content-type": "application/json"}
+        assert anyone.post(f"/v1/auth/{path}", content=fields, headers=headers).status_code == 413
+    assert anyone.post("/v1/auth/token", content=b"&" * 1_000_000, headers=form).status_code == 413
+
+
+NOT_A_NUMBER = b'{"username": NaN, "password": -Infinity}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 16_000, b'{"username":' * 1_000, b'{"username":' + b"1" * 15_000 + b"}", NOT_A_NUMBER, b"\xff\xfe{", b"\0",
+     b'{"username": "\\ud800@example.com", "password": "\\ud800 or what"}', b'{"username": {"$ne": 1}}'],
+    ids=range(8),
+)  # fmt: skip
+def test_a_body_that_chokes_parsers_is_refused_at_the_doors_of_signing_in(anyone: httpx2.Client, body: bytes) -> None:
+    for path in ("login", "register", "refresh", "verify"):
+        answer = anyone.post(f"/v1/auth/{path}", content=body, headers={"content-type": "application/json"})
+        assert answer.status_code in (400, 422)
+        assert "Traceback" not in answer.text
+
+
 # --- Links --------------------------------------------------------------------------------------------------------
 
 
