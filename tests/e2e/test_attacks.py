@@ -108,6 +108,17 @@ def test_a_body_that_chokes_parsers_is_refused_at_the_doors_of_signing_in(anyone
         assert "Traceback" not in answer.text
 
 
+@pytest.mark.parametrize("request_line", [b"GET /v1/users/me", b"POST /v1/buckets/default/events"])
+@pytest.mark.parametrize("first", [True, False])
+def test_two_credentials_are_none_since_a_proxy_may_have_looked_at_the_other(
+    house: Server, request_line: bytes, first: bool
+) -> None:
+    both = [house.key.encode(), b"hr_aaaaaaaaaaaaaaaa_" + b"a" * 32][:: 1 if first else -1]
+    head = b"".join(b"Authorization: Bearer %s\r\n" % key for key in both)
+    rest = b"Host: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    assert status_of(send(house, request_line + b" HTTP/1.1\r\n" + head + rest)) == 401
+
+
 # --- Links --------------------------------------------------------------------------------------------------------
 
 

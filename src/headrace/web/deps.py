@@ -10,7 +10,7 @@ from headrace.errors import Forbidden, HeadraceError
 from headrace.model.principal import VIEWER, Principal
 from headrace.model.view import View
 from headrace.services import Services
-from headrace.web.caller import address_of
+from headrace.web.caller import address_of, credential_of
 
 PRINCIPAL_KEY = "headrace.principal"
 _NEVER_LIMITED = frozenset(("/health/live", "/health/ready"))  # an orchestrator would restart a busy server
@@ -56,16 +56,9 @@ async def limit_address(request: Request) -> None:
 async def identify(request: Request) -> Principal:
     """Who is asking now, known for at most 5 s, whatever was so before: for what lasts longer than a credential."""
     authenticator = services_of(request).authenticator
-    header = _authorization(request)
+    header = credential_of(request.scope["headers"])
     known = authenticator.cached(header) if header is not None else None
     return known or await authenticator.authenticate(None if header is None else header.decode("latin-1"))
-
-
-def _authorization(request: Request) -> bytes | None:
-    for name, value in request.scope["headers"]:
-        if name == b"authorization":
-            return bytes(value)
-    return None
 
 
 async def readable(request: Request) -> View:

@@ -20,6 +20,7 @@ from headrace.model.permission import require
 from headrace.model.principal import Permission, Principal
 from headrace.services import Services
 from headrace.web.body import Budget, ClientGone, Share, read_body, unpack
+from headrace.web.caller import credential_of
 from headrace.web.client_address import Network, client_address
 from headrace.web.errors import items, problem
 from headrace.web.middleware.request_id import request_id_of
@@ -107,7 +108,7 @@ class FastLane:
     async def _let_in(self, name: str, headers: _Headers) -> tuple[Bucket, Ticket]:
         """The bucket, which the caller may write to, and what is charged for it. Raises OverQuota as well."""
         services, gate = self._services, self._services.gate
-        principal = await self._caller(headers.authorization)
+        principal = await self._caller(headers.credential())
         try:
             bucket = services.buckets.cached(name) or await services.buckets.resolve(name)
             require(principal, bucket, Permission.WRITE)
@@ -126,18 +127,24 @@ class FastLane:
 
 
 class _Headers:
-    """The few headers that matter here. Of one that is sent twice the last counts."""
+    """The few headers that matter here. Of one that is sent twice the last counts, but for the credential."""
 
-    __slots__ = ("_key", "_length", "_type", "authorization", "encoding", "request_id")
+    __slots__ = ("_all", "_authorization", "_key", "_length", "_type", "encoding", "request_id")
 
     def __init__(self, headers: list[tuple[bytes, bytes]]) -> None:
-        given = dict(headers).get  # in C: 0.4 µs, where a loop of comparisons takes 2
-        self.authorization = given(b"authorization")
+        once = dict(headers)  # in C: 0.4 µs, where a loop of comparisons takes 2
+        given = once.get
+        self._all = headers if len(once) < len(headers) else ()
+        self._authorization = given(b"authorization")
         self.encoding = given(b"content-encoding", b"")
         self._type = given(b"content-type", b"")
         self._key = given(b"idempotency-key")
         self._length = given(b"content-length")
         self.request_id = request_id_of(given(b"x-request-id", b""))
+
+    def credential(self) -> bytes | None:
+        """Raises Unauthenticated for two."""
+        return credential_of(self._all) if self._all else self._authorization
 
     def is_lines(self) -> bool:
         """Whether the body is NDJSON. Raises Unsupported for what is neither that nor JSON."""

@@ -198,7 +198,7 @@ def scope_of(method: str, path: str, query: bytes = b"", headers: Sequence[tuple
     return {
         "type": "http", "asgi": {"spec_version": "2.3"}, "http_version": "1.1", "method": method, "path": path,
         "raw_path": path.encode(), "query_string": query, "root_path": "", "scheme": "http",
-        "headers": [(b"authorization", b"Bearer admin"), *headers],
+        "headers": [*headers] if b"authorization" in dict(headers) else [(b"authorization", b"Bearer admin"), *headers],
         "client": ("127.0.0.1", 9), "server": ("127.0.0.1", 80),
     }  # fmt: skip
 
