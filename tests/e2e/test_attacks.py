@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import httpx2
 import pytest
 
+from tests.e2e.cli.command import Cli
 from tests.support.people import PASSWORD, link_in, newest_mail, person, token_of
 from tests.support.server import Server
 
@@ -175,3 +180,46 @@ def test_nobody_else_on_the_machine_reads_the_data_whatever_the_umask_also_not_a
         assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
     finally:
         server.close()
+
+
+def test_what_others_wrote_cannot_control_the_terminal_of_the_administrator(house: Server) -> None:
+    name = f"evil-{time.time_ns():x}"
+    with house.client(key=person(house, role="manager").access_token) as manager:
+        hostile = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m\rnothing to see"
+        assert manager.post("/v1/buckets", json={"name": name, "description": hostile}).status_code == 201
+    shown = Cli(house)("buckets", "list").stdout
+    assert name.encode() in shown
+    assert not [character for character in shown.decode() if character in "\x1b\x07\x9b\r\u202e"]
+
+
+@pytest.mark.parametrize("words", [("users", "setup-link", "0" * 8 + "-0000" * 3 + "-" + "0" * 12), ("status",)])
+def test_a_hostile_server_cannot_control_the_terminal_either(house: Server, words: tuple[str, ...]) -> None:
+    hostile = json.dumps({"setup_url": "\x1b[2J", "version": "\x1b[2J", "detail": "\x1b[2J"}).encode()
+    for status in (200, 400):
+        with _answering(status, hostile) as url:
+            expect = 0 if status == 200 else 4
+            done = Cli(house)(*words, "--url", url, "--key", "x", expect=expect)
+        assert b"\x1b[2J" not in done.stdout + done.stderr
+        assert rb"\x1b[2J" in done.stdout + done.stderr
+
+
+@contextmanager
+def _answering(status: int, body: bytes) -> Iterator[str]:
+    """A server that says this to everything."""
+
+    class Door(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 - as http.server has it
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Door) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()

@@ -9,6 +9,7 @@ import typer
 
 from headrace.cli.client import DataDir, Key, Url, call, connect, place_of
 from headrace.cli.people import User, id_of, permissions_of, segment, table
+from headrace.cli.terminal import printable
 
 app = typer.Typer(no_args_is_help=True, help="List, create and delete buckets, and grant users access.")
 Name: TypeAlias = Annotated[str, typer.Argument(help="The bucket's name.")]
@@ -24,10 +25,8 @@ def list_buckets(url: Url = None, key: Key = None, data_dir: DataDir = None) -> 
             bucket = call(client, "GET", f"/v1/buckets/{quote(name, safe='')}").json()
             days = bucket.get("retention_days")
             retention = f"{days} days" if days else "for ever"
-            typer.echo(
-                f"{name:<24} {bucket.get('events', 0):>14,}  {retention:<10} {bucket.get('newest', '-'):<28} "
-                f"{bucket.get('description', '')}".rstrip()
-            )
+            line = f"{name:<24} {bucket.get('events', 0):>14,}  {retention:<10} {bucket.get('newest', '-'):<28} "
+            typer.echo(printable(line + bucket.get("description", "")).rstrip())  # whoever manages it wrote that
 
 
 @app.command("create")
@@ -78,7 +77,7 @@ def grant(
     with connect(place_of(url, key, data_dir).find()) as client:
         path = f"/v1/buckets/{segment(name)}/grants/{id_of(client, user)}"
         granted = call(client, "PUT", path, json=body).json()
-    typer.echo(f"{granted['username']} may {','.join(granted['permissions'])} on bucket {name}")
+    typer.echo(printable(f"{granted['username']} may {','.join(granted['permissions'])} on bucket {name}"))
 
 
 @app.command("grants")

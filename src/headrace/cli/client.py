@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from headrace.cli.failure import ExitCode, Failure
+from headrace.cli.terminal import printable
 
 if TYPE_CHECKING:
     import httpx2
@@ -171,23 +172,23 @@ def refusal(response: httpx2.Response) -> Failure:
             ExitCode.REFUSED,
         )
     if response.status_code in (429, 503):
-        wait = response.headers.get("retry-after")
+        wait = printable(response.headers.get("retry-after", ""))
         again = f" Try again in {wait} s." if wait else " Try again soon."
         return Failure(f"the server cannot do it now: {said}.{again}", ExitCode.UNREACHABLE)
     return Failure(f"{said} ({response.status_code})", ExitCode.REFUSED)
 
 
 def problem_text(response: httpx2.Response) -> str:
-    """The `detail` of a problem+json body and its items, else the status line."""
+    """The `detail` of a problem+json body and its items, else the status line; it cannot control the terminal."""
     import msgspec
 
     from headrace.cli.answers import Problem
 
-    fallback = f"{response.status_code} {response.reason_phrase}"
+    fallback = printable(f"{response.status_code} {response.reason_phrase}")
     try:
         problem = msgspec.json.decode(response.read(), type=Problem)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return fallback
     items = "; ".join(f"{item.field}: {item.detail}" if item.field else item.detail for item in problem.errors[:5])
     text = (problem.detail or problem.title or fallback).rstrip(".")
-    return f"{text}: {items}" if items and items not in text else text
+    return printable(f"{text}: {items}" if items and items not in text else text)

@@ -10,6 +10,7 @@ import typer
 from headrace.cli.client import DataDir, Key, Url, call, connect, place_of
 from headrace.cli.failure import ExitCode, Failure
 from headrace.cli.people import every, permissions_of, segment, table
+from headrace.cli.terminal import printable
 from headrace.kit.times import format_time, parse_duration, parse_time
 
 app = typer.Typer(no_args_is_help=True, help="List, make and revoke API keys.")
@@ -44,8 +45,9 @@ def create_key(
     with connect(place_of(url, key, data_dir).find()) as client:
         made = call(client, "POST", "/v1/keys", json=body).json()
     until = f" until {made['expires_at']}" if "expires_at" in made else ""
-    typer.echo(f"key {made['id']} may {_granted(made) or 'nothing'}{until}; it is shown this once:", err=True)
-    typer.echo(made["key"])
+    what = f"key {made['id']} may {_granted(made) or 'nothing'}{until}"
+    typer.echo(f"{printable(what)}; it is shown this once:", err=True)
+    typer.echo(printable(made["key"]))
 
 
 @app.command("revoke")
@@ -72,7 +74,7 @@ def rotate_signing(
     with connect(place_of(url, key, data_dir).find()) as client:
         query = {"revoke": "true"} if revoke else {}
         kid = call(client, "POST", "/v1/signing-keys/rotate", params=query).json()["kid"]
-    typer.echo(f"access tokens are signed with the key {kid} now")
+    typer.echo(f"access tokens are signed with the key {printable(kid)} now")
 
 
 def _grant(text: str) -> dict[str, object]:

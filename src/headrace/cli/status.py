@@ -8,6 +8,7 @@ import typer
 
 from headrace.cli.client import DataDir, Key, Url, call, connect, place_of
 from headrace.cli.failure import ExitCode
+from headrace.cli.terminal import printable
 
 
 def status(
@@ -35,4 +36,4 @@ def status(
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
+    return f"{value:,}" if isinstance(value, int | float) else printable(str(value))

@@ -54,8 +54,8 @@ def create_user(
     body = {"username": username, "role": role.value} | {name: value for name, value in named.items() if value}
     with connect(place_of(url, key, data_dir).find()) as client:
         made = call(client, "POST", "/v1/users", json=body).json()
-    typer.echo(f"user {made['username']} is there; hand over this link, which is good once:", err=True)
-    typer.echo(made["setup_url"])
+    typer.echo(f"user {printable(made['username'])} is there; hand over this link, which is good once:", err=True)
+    typer.echo(printable(made["setup_url"]))
 
 
 @app.command("show")
@@ -73,26 +73,26 @@ def show_user(user: User, url: Url = None, key: Key = None, data_dir: DataDir = 
 def set_role(user: User, role: Role, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
     """Make a user an admin, a manager or a user."""
     changed = _change(url, key, data_dir, user, {"role": role.value})
-    typer.echo(f"{changed['username']} is {changed['role']} now")
+    typer.echo(printable(f"{changed['username']} is {changed['role']} now"))
 
 
 @app.command("disable")
 def disable(user: User, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
     """Sign a user out everywhere and let neither them nor their keys in again."""
-    typer.echo(f"{_change(url, key, data_dir, user, {'disabled': True})['username']} is disabled")
+    typer.echo(f"{printable(_change(url, key, data_dir, user, {'disabled': True})['username'])} is disabled")
 
 
 @app.command("enable")
 def enable(user: User, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
     """Let a disabled user and their keys in again."""
-    typer.echo(f"{_change(url, key, data_dir, user, {'disabled': False})['username']} is enabled")
+    typer.echo(f"{printable(_change(url, key, data_dir, user, {'disabled': False})['username'])} is enabled")
 
 
 @app.command("setup-link")
 def setup_link(user: User, url: Url = None, key: Key = None, data_dir: DataDir = None) -> None:
     """A new link with which a user chooses a password, once; older ones are dead."""
     with connect(place_of(url, key, data_dir).find()) as client:
-        typer.echo(call(client, "POST", f"{path_of(client, user)}/setup-link").json()["setup_url"])
+        typer.echo(printable(call(client, "POST", f"{path_of(client, user)}/setup-link").json()["setup_url"]))
 
 
 @app.command("delete")
