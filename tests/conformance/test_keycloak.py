@@ -25,7 +25,7 @@ from headrace.adapters.system.clock import SystemClock
 from headrace.auth.oidc import Oidc, OidcOptions
 from headrace.errors import Unauthenticated
 from headrace.model.principal import Role
-from tests.unit.auth.fakes_oidc import CALLBACK, ROLE_MAP, HeldUsers, OpenSeal
+from tests.unit.auth.fakes_oidc import CALLBACK, ROLE_MAP, HeldUsers, OpenSeal, guard_of
 
 URL, ADMIN, PASSWORD = (os.environ.get(f"HEADRACE_TEST_KEYCLOAK_{name}", "") for name in ("URL", "ADMIN", "PASSWORD"))
 if not (URL and ADMIN and PASSWORD):
@@ -111,7 +111,7 @@ async def test_a_person_signs_in_and_their_access_token_is_good(realm: Realm) ->
 
     provider.redeem = kept  # type: ignore[method-assign,assignment]
     options = OidcOptions("headrace", "", "realm_access.roles", ROLE_MAP, CALLBACK)
-    oidc = Oidc(provider, accounts, clock, begin_session, OpenSeal(), options)  # type: ignore[arg-type]
+    oidc = Oidc(provider, accounts, clock, begin_session, OpenSeal(), options, guard_of(clock))  # type: ignore[arg-type]
 
     async def signed_in() -> Any:
         url, cookie = await oidc.begin()

@@ -21,7 +21,7 @@ from headrace.errors import Unauthenticated, Unavailable
 from headrace.model.principal import Role
 from tests.support.openid_provider import OpenIdProvider
 from tests.support.openid_tokens import Person, SigningKey
-from tests.unit.auth.fakes_oidc import ADDRESS, CALLBACK, ROLE_MAP
+from tests.unit.auth.fakes_oidc import ADDRESS, CALLBACK, ROLE_MAP, guard_of
 from tests.unit.control import HandClock
 
 
@@ -37,8 +37,9 @@ class Site:
         self.provider = OidcProvider(remote.issuer, remote.client_id, remote.client_secret, "openid", self.clock)
         options = OidcOptions(remote.client_id, "", "realm_access.roles", ROLE_MAP, CALLBACK)
         self.oidc = Oidc(
-            self.provider, self.accounts, self.clock, self.begin_session, Sealer("a secret of the tests"), options
-        )
+            self.provider, self.accounts, self.clock, self.begin_session, Sealer("a secret of the tests"), options,
+            guard_of(self.clock),
+        )  # fmt: skip
 
     async def begin_session(self, user: Any, address: str, how: str) -> Any:
         return f"session of {user.username} by {how}"

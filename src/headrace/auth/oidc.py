@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from headrace.auth.guard import Guard
 from headrace.auth.oidc_arrivals import Arrivals, arrival_of, highest, role_of
 from headrace.auth.oidc_tokens import Claims, OidcTokens
 from headrace.errors import Unauthenticated
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 STATE_SECONDS = 600
 """How long somebody may take to sign in at the provider: the longest life of the state cookie."""
+OIDC = "oidc"
+"""The door, as the guard counts it: each code that comes back is a request of ours to the provider."""
 _COOKIE_USE = "oidc-state"  # the same key seals other things, too
 _COOKIE_CHARACTERS = 2_048
 _CODE_CHARACTERS = 4_096
@@ -71,7 +74,8 @@ class _SignIn(NamedTuple):
 
 
 class Oidc:
-    """Raises Unauthenticated for what is not good, Unavailable when the provider or the control data are down."""
+    """Raises Unauthenticated for what is not good, Unavailable when the provider or the control data are down, and
+    OverQuota after too many codes that were not good."""
 
     def __init__(
         self,
@@ -81,8 +85,10 @@ class Oidc:
         begin_session: BeginSession,
         sealer: Seals,
         options: OidcOptions,
+        guard: Guard,
     ) -> None:
         self._provider = provider
+        self._guard = guard
         self._clock = clock
         self._begin_session = begin_session
         self._sealer = sealer
@@ -126,9 +132,11 @@ class Oidc:
             raise Unauthenticated("This answer comes from another OpenID provider: begin again.")
         if not 0 < len(code) <= _CODE_CHARACTERS:
             raise Unauthenticated("The OpenID provider sent no code: begin again.")
-        answer = await self._provider.redeem(
-            code=code, redirect_uri=self._options.redirect_uri, verifier=sign_in.verifier
-        )
+        async with self._guard.passing(OIDC, None, address):
+            answer = await self._provider.redeem(
+                code=code, redirect_uri=self._options.redirect_uri, verifier=sign_in.verifier
+            )
+        await self._guard.succeeded(OIDC, None, address)
         who, beside = await self._tokens.signed_in(answer, sign_in.nonce)
         # Keycloak tells the roles in the access token alone, unless a mapper puts them into both.
         arrival = arrival_of({**beside, **who}, highest(self._role(beside), self._role(who)))

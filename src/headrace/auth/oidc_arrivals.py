@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from headrace.errors import Conflict, Unauthenticated, Unavailable, Unusable
+from headrace.auth.rules import check_email
+from headrace.errors import Conflict, Invalid, Unauthenticated, Unavailable, Unusable
 from headrace.kit.ids import format_id, uuid7
 from headrace.kit.times import SECOND
 from headrace.model.account import Account, Identity, User
@@ -198,11 +199,9 @@ def _email(claims: Mapping[str, Any]) -> str | None:
     told = claims.get("email")
     if claims.get("email_verified") is not True or not isinstance(told, str):
         return None
-    from email_validator import EmailNotValidError, validate_email
-
     try:
-        return validate_email(told, check_deliverability=False).normalized.lower()
-    except EmailNotValidError:
+        return check_email(told)  # the spelling of all others here, so that no address is two
+    except Invalid:
         return None
 
 

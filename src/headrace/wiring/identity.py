@@ -78,7 +78,7 @@ def build_identity(settings: Settings, ports: Adapters) -> Identity:
     async def begin_session(user: User, address: str, how: str) -> TokenPair:
         return await sign_in.begin_session(user, address, how)  # below: each of these needs the one after it
 
-    oidc = _oidc(settings, ports, begin_session, sealer, url)
+    oidc = _oidc(settings, ports, begin_session, sealer, url, guard)
     last_used = LastUsed(ports.keys)
     authenticator = Authenticator(ports.keys, ports.sessions, ports.accounts, tokens, viewers, oidc, last_used, clock)
     forget, accounts, sessions, audit = authenticator.forget, ports.accounts, ports.sessions, ports.audit
@@ -136,7 +136,7 @@ def _desk(settings: Settings, url: str) -> UserDeskOptions:
 
 
 def _oidc(
-    settings: Settings, ports: Adapters, begin_session: BeginSession, sealer: Sealer, url: str
+    settings: Settings, ports: Adapters, begin_session: BeginSession, sealer: Sealer, url: str, guard: Guard
 ) -> Oidc | None:
     if ports.identity_provider is None:
         return None
@@ -147,4 +147,4 @@ def _oidc(
         role_map=parse_role_map(settings.oidc_role_map),
         redirect_uri=f"{url}{_CALLBACK}",
     )
-    return Oidc(ports.identity_provider, ports.accounts, ports.clock, begin_session, sealer, options)
+    return Oidc(ports.identity_provider, ports.accounts, ports.clock, begin_session, sealer, options, guard)

@@ -9,11 +9,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from headrace.adapters.memory.limiter import MemoryLimiter
+from headrace.auth.guard import Guard
 from headrace.auth.oidc import Oidc, OidcOptions
 from headrace.errors import Conflict, Unauthenticated, Unavailable
 from headrace.model.account import Account, Identity, User
 from headrace.model.audit import AuditRecord
 from headrace.model.principal import Role
+from headrace.ports.clock import Clock
+from headrace.ports.limiter import Limit
 from tests.support.openid_tokens import OpenIdTokens
 from tests.unit.control import HandClock
 
@@ -108,6 +112,10 @@ class OpenSeal:
         return data[32:] if hashlib.sha256(b"key" + data[32:]).digest() == data[:32] else None
 
 
+def guard_of(clock: Clock) -> Guard:
+    return Guard(MemoryLimiter(clock), Limit("account", 10, 900), Limit("address", 100, 900))
+
+
 class House:
     """An Oidc with fakes on every side."""
 
@@ -119,7 +127,9 @@ class House:
         self.accounts = HeldUsers()
         self.sessions: list[tuple[User, str, str]] = []
         options = OidcOptions(tokens.client_id, audience, roles_claim, ROLE_MAP, CALLBACK)
-        self.oidc = Oidc(self.provider, self.accounts, self.clock, self._begin_session, OpenSeal(), options)  # type: ignore[arg-type]
+        self.oidc = Oidc(
+            self.provider, self.accounts, self.clock, self._begin_session, OpenSeal(), options, guard_of(self.clock)  # type: ignore[arg-type]
+        )
 
     async def _begin_session(self, user: User, address: str, how: str) -> Any:
         self.sessions.append((user, address, how))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from headrace.auth.oidc_arrivals import parse_role_map
-from headrace.errors import Unauthenticated, Unusable
+from headrace.errors import OverQuota, Unauthenticated, Unusable
 from headrace.model.principal import Role
 from tests.support.openid_tokens import OpenIdTokens, Person, SigningKey
 from tests.unit.auth.fakes_oidc import ADDRESS, CALLBACK, House, OpenSeal, challenge_of
@@ -80,6 +80,21 @@ async def test_a_user_who_was_there_before_is_never_taken_over(house: House) -> 
 @pytest.mark.parametrize("verified", [False, None, "true", 1])
 async def test_an_email_that_the_provider_has_not_verified_is_left_out(house: House, verified: object) -> None:
     assert (await house.oidc.account_of(house.tokens.token(email_verified=verified))).user.email is None
+
+
+async def test_an_email_is_spelt_as_that_of_any_other_user(house: House) -> None:
+    user = (await house.oidc.account_of(house.tokens.token(email="Ada@B\u00fccher.example"))).user
+    assert user.email == "ada@xn--bcher-kva.example"
+
+
+async def test_made_up_codes_do_not_become_requests_to_the_provider_without_end(house: House) -> None:
+    _, cookie = await house.oidc.begin()
+    for _ in range(100):
+        with pytest.raises(Unauthenticated):
+            await house.finish(cookie, "made up")
+    with pytest.raises(OverQuota):
+        await house.finish(cookie, "made up")
+    assert len(house.provider.redeemed) == 100
 
 
 @pytest.mark.parametrize("email", ["no address", "a@b\r\nBcc: eve@example.com", 7, "a" * 300 + "@example.com"])
