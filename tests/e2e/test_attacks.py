@@ -8,6 +8,7 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -17,7 +18,7 @@ import httpx2
 import pytest
 
 from tests.e2e.cli.command import Cli
-from tests.support.people import PASSWORD, link_in, newest_mail, person, token_of
+from tests.support.people import PASSWORD, Person, link_in, newest_mail, person, token_of
 from tests.support.server import Server
 
 ENV = {"HEADRACE_GUESSES_PER_ADDRESS": "100000"}  # all tests come from one address
@@ -192,15 +193,20 @@ def test_what_others_wrote_cannot_control_the_terminal_of_the_administrator(hous
     assert not [character for character in shown.decode() if character in "\x1b\x07\x9b\r\u202e"]
 
 
-@pytest.mark.parametrize("words", [("users", "setup-link", "0" * 8 + "-0000" * 3 + "-" + "0" * 12), ("status",)])
-def test_a_hostile_server_cannot_control_the_terminal_either(house: Server, words: tuple[str, ...]) -> None:
-    hostile = json.dumps({"setup_url": "\x1b[2J", "version": "\x1b[2J", "detail": "\x1b[2J"}).encode()
-    for status in (200, 400):
-        with _answering(status, hostile) as url:
-            expect = 0 if status == 200 else 4
-            done = Cli(house)(*words, "--url", url, "--key", "x", expect=expect)
-        assert b"\x1b[2J" not in done.stdout + done.stderr
-        assert rb"\x1b[2J" in done.stdout + done.stderr
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "expect"), [(200, ["users", "setup-link", NOBODY], 0), (400, ["status"], 4)]
+)  # fmt: skip
+def test_a_hostile_server_cannot_control_the_terminal_either(
+    house: Server, status: int, words: list[str], expect: int
+) -> None:
+    hostile = json.dumps({"setup_url": "\x1b[2J", "detail": "\x1b[2J"}).encode()
+    with _answering(status, hostile) as url:
+        done = Cli(house)(*words, "--url", url, "--key", "x", expect=expect)
+    assert b"\x1b[2J" not in done.stdout + done.stderr
+    assert rb"\x1b[2J" in done.stdout + done.stderr
 
 
 @contextmanager
@@ -223,3 +229,52 @@ def _answering(status: int, body: bytes) -> Iterator[str]:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+# --- What was tried in vain, and is kept --------------------------------------------------------------------------
+
+
+def test_of_many_at_once_with_one_refresh_token_at_most_one_is_served_and_the_session_ends(house: Server) -> None:
+    victim = person(house)
+
+    def refresh(_: int) -> int:
+        with house.client(key="") as client:
+            return client.post("/v1/auth/refresh", json={"refresh_token": victim.refresh_token}).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(refresh, range(4))) in ([200] + [401] * 3, [401] * 4)
+    assert refresh(0) == 401
+
+
+def test_of_two_last_administrators_demoted_at_once_one_stays(house: Server) -> None:
+    admins = [person(house, role="admin") for _ in range(2)]
+
+    def demote(somebody: Person) -> int:
+        with house.client() as root:
+            return root.patch(f"/v1/users/{somebody.id}", json={"role": "user"}).status_code
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(demote, admins)) == [200, 409]
+
+
+NAMES = ["{}\u200b", "{}.", "{}@example.com.", "{}+x@example.com", "\u24df{}", "{}@example.com\0", "\u212a", "\u0131"]
+
+
+def test_a_name_that_only_looks_like_another_is_nobodys(house: Server, anyone: httpx2.Client) -> None:
+    victim = person(house)
+    for spelling in NAMES:
+        body = {"username": spelling.format(victim.username), "password": PASSWORD}
+        assert anyone.post("/v1/auth/login", json=body).status_code == 401, spelling
+
+
+PATHS = [b"//v1/users", b"/v1//users", b"/v1/users/", b"/V1/users", b"/v1/users/%2e%2e/keys", b"/v1/./users",
+         b"/%2e/v1/users", b"/v1/users%00", b"/v1/users;x=1", b"/v1/%75sers", b"/v1/buckets/%5faudit/events",
+         b"/v1/buckets/_audit%2fevents"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_spelling_of_a_path_leads_past_its_door(house: Server, path: bytes) -> None:
+    for method in (b"GET", b"HEAD", b"POST", b"PATCH", b"DELETE"):
+        rest = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        answer = send(house, method + b" " + path + rest)
+        assert status_of(answer) in (401, 404, 405)
