@@ -85,10 +85,13 @@ class KeyDesk:
         return key, text
 
     async def list(
-        self, principal: Principal, after: str | None, limit: int
+        self, principal: Principal, after: str | None, limit: int, owner: str | None = None
     ) -> Sequence[tuple[ApiKey, NamedGrants]]:
-        """The caller's own that are not revoked, in order of ids; an administrator's are all, a key's is itself."""
-        keys = await self._seen(principal, after, limit)
+        """The caller's own that are not revoked, in order of ids; an administrator's are all, a key's is itself.
+
+        With `owner`, of these only that user's.
+        """
+        keys = await self._seen(principal, after, limit, owner)
         if not keys:
             return []
         names = {bucket.id: bucket.name for bucket in await self._buckets.list()}
@@ -115,10 +118,14 @@ class KeyDesk:
         )
         self._forget(API_KEY, key.id)
 
-    async def _seen(self, principal: Principal, after: str | None, limit: int) -> Sequence[ApiKey]:
+    async def _seen(
+        self, principal: Principal, after: str | None, limit: int, owner: str | None
+    ) -> Sequence[ApiKey]:
         _refuse_viewers(principal)
         if principal.role is Role.ADMIN:
-            return await self._keys.list_keys(None, after, limit)
+            return await self._keys.list_keys(owner, after, limit)
+        if owner is not None and owner != principal.owner_id:
+            return []
         if principal.kind == USER:
             return await self._keys.list_keys(principal.id, after, limit)
         known = await self._keys.find_key(principal.id)

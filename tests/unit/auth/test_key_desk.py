@@ -191,6 +191,16 @@ async def test_a_grant_on_a_bucket_that_is_gone_is_left_out() -> None:
     assert await stage.desk.list(BOOTSTRAP, None, 10) == [(key, {"billing": READ})]
 
 
+async def test_an_admin_may_ask_for_the_keys_of_one_user_and_others_only_for_their_own() -> None:
+    stage = KeyStage()
+    theirs, _ = await made(stage, BOOTSTRAP)
+    mine, _ = await made(stage, user())
+    assert await stage.desk.list(user(Role.ADMIN), None, 10, user().id) == [(mine, {})]
+    assert await stage.desk.list(user(), None, 10, user().id) == [(mine, {})]
+    assert await stage.desk.list(user(), None, 10, "u-9") == []
+    assert theirs.owner_id is None
+
+
 async def test_a_revoked_key_is_recorded_forgotten_and_no_longer_listed() -> None:
     stage = KeyStage()
     key, _ = await made(stage, user())
