@@ -100,11 +100,7 @@ class KeyDesk:
     async def revoke(self, principal: Principal, key_id: str, address: str) -> None:
         """Dead at once in this process, and within 5 s in others. Raises NotFound for a key that is not there, not the
         caller's, or revoked already."""
-        _refuse_viewers(principal)
-        known = await self._keys.find_key(key_id) if parse_key(f"hr_{key_id}_{'a' * 26}") else None
-        if known is None or not _owns(principal, known.key):
-            raise NotFound(f"There is no key {key_id[:64]!r} that this credential may revoke.", code="unknown-key")
-        key = known.key
+        key = await self._owned(principal, key_id)
         await self._keys.revoke_key(
             key.id,
             AuditRecord.by(
@@ -117,6 +113,20 @@ class KeyDesk:
             ),
         )
         self._forget(API_KEY, key.id)
+
+    async def get(self, principal: Principal, key_id: str) -> ApiKey:
+        """A key that the caller may revoke. Raises NotFound as `revoke` does."""
+        key = await self._owned(principal, key_id)
+        if key.revoked_at is not None:
+            raise _unknown(key_id)
+        return key
+
+    async def _owned(self, principal: Principal, key_id: str) -> ApiKey:
+        _refuse_viewers(principal)
+        known = await self._keys.find_key(key_id) if parse_key(f"hr_{key_id}_{'a' * 26}") else None
+        if known is None or not _owns(principal, known.key):
+            raise _unknown(key_id)
+        return known.key
 
     async def _seen(
         self, principal: Principal, after: str | None, limit: int, owner: str | None
@@ -140,6 +150,10 @@ class KeyDesk:
         for name, permissions in named.items():
             _check_grant(principal, seen[name], permissions)
         return {seen[name].id: permissions for name, permissions in named.items()}
+
+
+def _unknown(key_id: str) -> NotFound:
+    return NotFound(f"There is no key {key_id[:64]!r} that this credential may revoke.", code="unknown-key")
 
 
 def _seen_bucket(principal: Principal, bucket: Bucket | None, name: str) -> Bucket:
