@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headrace.auth.authenticate import Authenticator
+from headrace.auth.browser import BrowserSessions
 from headrace.auth.key_desk import KeyDesk
 from headrace.auth.oidc import Oidc
 from headrace.auth.registration import Registration
@@ -37,6 +38,7 @@ class Services:
     sign_in: SignIn
     registration: Registration
     users: UserDesk
+    browser: BrowserSessions
     keys: KeyDesk
     tokens: AccessTokens
     viewer_tokens: ViewerTokens

@@ -113,6 +113,7 @@ def _services(
         users=identity.users,
         keys=identity.keys,
         tokens=identity.tokens,
+        browser=identity.browser,
         viewer_tokens=identity.viewer_tokens,
         oidc=identity.oidc,
         buckets=catalog,

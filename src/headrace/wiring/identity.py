@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from headrace.adapters.memory.limiter import MemoryLimiter
 from headrace.adapters.system.key_file import SystemKeyFile
 from headrace.auth.authenticate import Authenticator
+from headrace.auth.browser import BrowserSessions
 from headrace.auth.guard import Guard
 from headrace.auth.key_desk import KeyDesk
 from headrace.auth.last_used import LastUsed
@@ -37,6 +38,7 @@ class Identity:
     """What `auth/` does, put together."""
 
     authenticator: Authenticator
+    browser: BrowserSessions
     keys: KeyDesk
     last_used: LastUsed
     oidc: Oidc | None
@@ -86,6 +88,7 @@ def build_identity(settings: Settings, ports: Adapters) -> Identity:
     sign_in = SignIn(accounts, sessions, passwords, tokens, guard, audit, clock, at_sign_in, forget)
     return Identity(
         authenticator=authenticator,
+        browser=BrowserSessions(sessions, sign_in, authenticator, clock),
         keys=KeyDesk(ports.keys, ports.buckets, clock, forget),
         last_used=last_used,
         oidc=oidc,
