@@ -22,6 +22,7 @@ from headrace.model.permission import require, require_admin, view
 from headrace.operations.backup import Backup
 from headrace.operations.dead_letters import DeadLetterDesk
 from headrace.operations.health import Health
+from headrace.operations.history import History
 from headrace.operations.restore import Restore
 from headrace.ports.clock import Clock
 from headrace.ports.metrics import Metrics
@@ -54,6 +55,7 @@ class Services:
     export: Export
     dead_letters: DeadLetterDesk
     health: Health
+    history: History
     backup: Backup
     restore: Restore
     metrics: Metrics

@@ -24,6 +24,7 @@ from headrace.metering.usage import UsageDesk, UsageMeter
 from headrace.operations.backup import Backup
 from headrace.operations.dead_letters import DeadLetterDesk, Envelope
 from headrace.operations.health import About, Health
+from headrace.operations.history import SAMPLE_SECONDS, History
 from headrace.operations.restore import Restore
 from headrace.operations.watched_queue import WatchedQueue
 from headrace.query.export import TEXT_FORMATS, Export
@@ -60,8 +61,9 @@ def build(settings: Settings, ports: Adapters, restart: asyncio.Event) -> Featur
     waiter = StoredWaiter(ports.events, ports.bus)
     meter = UsageMeter(ports.usage, ports.clock)
     intake = Intake(batcher, waiter, ports.clock, ports.metrics)
+    services = _services(settings, ports, queue, intake, identity, meter, restart)
     return Features(
-        services=_services(settings, ports, queue, intake, identity, meter, restart),
+        services=services,
         identity=identity,
         batcher=batcher,
         meter=meter,
@@ -70,6 +72,7 @@ def build(settings: Settings, ports: Adapters, restart: asyncio.Event) -> Featur
             *_steps(settings, ports, queue, batcher),
             *identity.steps,
             Step("usage", meter.step, Pace(idle=settings.usage_interval)),
+            Step("history", services.history.step, Pace(idle=SAMPLE_SECONDS)),
         ],
     )
 
@@ -137,6 +140,7 @@ def _services(
             free_bytes=free_bytes,
             min_free_bytes=settings.min_free_bytes,
         ),
+        history=History(queue, ports.events, metrics, clock),
         backup=Backup(snapshots, data, clock, ports.audit, __version__),
         restore=Restore(data, _BACKED_UP, clock, ports.audit, free_bytes=free_bytes, restart=restart.set),
         metrics=metrics,
