@@ -28,6 +28,7 @@ from headrace.ports.clock import Clock
 from headrace.ports.metrics import Metrics
 from headrace.query.export import Export
 from headrace.query.reader import Reader
+from headrace.query.saved import SavedSearchDesk
 from headrace.query.tail import Tail
 
 
@@ -37,9 +38,9 @@ class Services:
 
     authenticator: Authenticator
     sign_in: SignIn
+    browser: BrowserSessions
     registration: Registration
     users: UserDesk
-    browser: BrowserSessions
     keys: KeyDesk
     tokens: AccessTokens
     viewer_tokens: ViewerTokens
@@ -51,6 +52,7 @@ class Services:
     buckets: BucketCatalog
     intake: Intake
     reader: Reader
+    saved: SavedSearchDesk
     tail: Tail
     export: Export
     dead_letters: DeadLetterDesk

@@ -29,6 +29,7 @@ from headrace.operations.restore import Restore
 from headrace.operations.watched_queue import WatchedQueue
 from headrace.query.export import TEXT_FORMATS, Export
 from headrace.query.reader import Reader
+from headrace.query.saved import SavedSearchDesk
 from headrace.query.tail import Tail
 from headrace.retention.retention import Retention
 from headrace.services import Services
@@ -112,11 +113,11 @@ def _services(
     return Services(
         authenticator=identity.authenticator,
         sign_in=identity.sign_in,
+        browser=identity.browser,
         registration=identity.registration,
         users=identity.users,
         keys=identity.keys,
         tokens=identity.tokens,
-        browser=identity.browser,
         viewer_tokens=identity.viewer_tokens,
         oidc=identity.oidc,
         buckets=catalog,
@@ -125,6 +126,7 @@ def _services(
         usage=UsageDesk(ports.usage, meter, clock),
         intake=intake,
         reader=Reader(ports.events, ports.recent, metrics, clock),
+        saved=SavedSearchDesk(ports.saved_searches, clock),
         tail=Tail(ports.events, ports.bus, clock, metrics, most=settings.tails),
         export=Export(ports.events, {**TEXT_FORMATS, "parquet": ParquetFormat()}),
         dead_letters=DeadLetterDesk(
