@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,9 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
 
+from headrace.cli.traffic import generate
+from headrace.kit.times import DAY, SECOND
 from tests.e2e.conftest import Event, TestBucket
+from tests.e2e.console.visits import NOBODY, Visit
 from tests.support.browser import WIDE, Watch, browser_running, signed_in
 from tests.support.people import Person, person
 from tests.support.server import Server
@@ -132,3 +136,36 @@ def _of_several_kinds(number: int) -> Event:
         "attributes": {"amount": f"{number}.00", "ip": f"203.0.113.{number % 250}"},
         "trace_id": f"{number // 5:032x}",
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """Goes to a page as whoever the visit says, in a bucket with a day of traffic."""
+
+    opened: Opened
+    server: Server
+    names: dict[str, str]
+
+    def page(self, visit: Visit, **options: Any) -> Page:
+        """A page of someone who may visit; nothing is looked at yet."""
+        page = self.opened.page(**options)
+        if visit.status != 200:
+            self.opened.watch(page).forgive(f"status of {visit.status} ")
+        return page if visit.who == NOBODY else signed_in(page, person(self.server, role=visit.who))
+
+    def go(self, page: Page, visit: Visit) -> Response:
+        """The page is there, and says its status."""
+        answer = page.goto(visit.at.format_map(self.names))
+        assert answer
+        assert answer.status == visit.status, f"{answer.status} at {answer.url}"
+        expect(page.locator(visit.shown).first).to_be_visible()
+        return answer
+
+
+@pytest.fixture
+def visits(opened: Opened, shared_server: Server, bucket: TestBucket) -> Visits:
+    day_ago = time.time_ns() // 1000 - DAY
+    sent = bucket.post(b"".join(generate(400, 7, day_ago, span=DAY - SECOND)), "application/x-ndjson", ack="stored")
+    assert sent.status_code == 201, sent.text
+    names = {"bucket": bucket.name, "event": bucket.list(limit=1)[0]["id"]}
+    return Visits(opened, shared_server, names)
