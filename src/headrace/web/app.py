@@ -32,6 +32,7 @@ from headrace.web.api import (
     viewer_tokens,
 )
 from headrace.web.client_address import Network
+from headrace.web.console import embed
 from headrace.web.door import Door
 from headrace.web.fast_lane import FastLane
 from headrace.web.middleware.access_log import AccessLog
@@ -45,7 +46,7 @@ from headrace.web.openapi import WRITE_PATH, document
 _WRITE = re.compile(WRITE_PATH.replace("{bucket}", "[^/]+") + r"\Z")
 _NOUNS = (
     events, buckets, grants, auth, oidc, users, keys, viewer_tokens, signing_keys, usage, dead_letters, status, health,
-    metrics, backup, root, link_pages,
+    metrics, backup, root, link_pages, embed,
 )  # fmt: skip
 
 
@@ -60,6 +61,8 @@ class WebOptions:
     """Those whose word about where a request comes from counts."""
     cors_origins: frozenset[bytes] = frozenset()
     """Whose pages may read events with a token."""
+    embed_origins: tuple[str, ...] = ()
+    """Whose pages may show the embeddable viewer in a frame."""
     metrics_open: bool = True
     """Whether /metrics is answered without a key."""
     access_log: bool = False

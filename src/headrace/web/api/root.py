@@ -15,7 +15,7 @@ from headrace.web.door import documented, router
 
 STATIC = Path(__file__).parent.parent / "static"
 SWAGGER = "/static/swagger-ui-5.35.0"
-_OURS = ("docs/", "links/")
+_OURS = ("docs/", "links/", "embed/")
 
 routes = router("Pages")
 _OPEN = documented(is_open=True)
