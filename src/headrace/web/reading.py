@@ -1,10 +1,12 @@
-"""What all doors that read events ask the same way: the filter of the query string, a file of all that matches."""
+"""What all doors that read events ask the same way: the filter of the query string, where a tail goes on, a file of all
+that matches."""
 
 from __future__ import annotations
 
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
+from headrace.errors import ItemError, Malformed
 from headrace.model.query import EventFilter
 from headrace.model.view import View
 from headrace.query.filters import is_filter_param, parse_filter
@@ -26,3 +28,14 @@ async def exported(request: Request, services: Services, view: View, filter: Eve
     made = services.export.open(view, filter, ask(request, FORMAT))
     headers = {**STREAM_HEADERS, "content-disposition": attachment(made.file_name)}
     return StreamingResponse(await begun(made.chunks), media_type=made.content_type, headers=headers)
+
+
+def position_of(request: Request) -> int | None:
+    """The position after which a tail goes on. Raises Malformed."""
+    text = request.headers.get("last-event-id", "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        item = ItemError("invalid-value", "send the `id` of the last event that came", field="Last-Event-ID")
+        raise Malformed("Last-Event-ID is not a position.", items=[item])
+    return int(text)

@@ -8,7 +8,6 @@ from functools import partial
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
-from headrace.errors import ItemError, Malformed
 from headrace.query.render import event_json, time_text
 from headrace.query.tail import TailStream
 from headrace.web.answers import JsonBytes, begun, encode
@@ -30,7 +29,7 @@ from headrace.web.params import (
     ORDER,
     ask,
 )
-from headrace.web.reading import STREAM_HEADERS, exported, filter_of
+from headrace.web.reading import STREAM_HEADERS, exported, filter_of, position_of
 from headrace.web.schemas import Event, EventPage, FacetsAnswer, HistogramAnswer
 
 routes = router("Events")
@@ -122,7 +121,7 @@ async def tail(request: Request, view: Readable, services: Has) -> Response:
 
     `data:` is the event, `id:` its position. A comment every 15 seconds keeps proxies from closing the stream.
     """
-    followed = services.tail.follow(view, filter_of(request, services), _position(request))
+    followed = services.tail.follow(view, filter_of(request, services), position_of(request))
     # The first piece is at hand before the answer begins: what is stored from then on is in the stream.
     stream = await begun(_as_sse(followed, view.bucket.name, partial(still_readable, request, view)))
     return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
@@ -147,17 +146,6 @@ async def tail(request: Request, view: Readable, services: Has) -> Response:
 async def export(request: Request, view: Readable, services: Has) -> Response:
     """All events that match, oldest first, as a file. A connection that is cut means that the file is not whole."""
     return await exported(request, services, view, filter_of(request, services))
-
-
-def _position(request: Request) -> int | None:
-    """The position after which a tail goes on. Raises Malformed."""
-    text = request.headers.get("last-event-id", "").strip()
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        item = ItemError("invalid-value", "send the `id` of the last event that came", field="Last-Event-ID")
-        raise Malformed("Last-Event-ID is not a position.", items=[item])
-    return int(text)
 
 
 async def _as_sse(followed: TailStream, bucket: str, readable: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
