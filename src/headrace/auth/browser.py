@@ -53,7 +53,7 @@ class BrowserSessions:
         return await self._sign_in.enter(name, password, address, self.begin)
 
     async def begin(self, user: User, address: str, how: str) -> str:
-        """A cookie of a new session of a user who has shown who they are. The id is never one that a browser brought."""
+        """A cookie of a new session of a user who has shown who they are. Its id is never one that a browser brought."""
         session_id, secret = format_id(uuid7(self._clock.now())), new_secret()
         await self._sign_in.add_session(user, session_id, _digest(secret), address, how)
         return f"hrb_{session_id.replace('-', '')}_{secret}"
@@ -89,7 +89,8 @@ class BrowserSessions:
 
 
 def csrf_token(cookie: str) -> str:
-    """What a form of this session carries: made of the cookie, which no other site can read, and telling nothing of it."""
+    """What a form of this session carries: made of the cookie, which no other site can read, and it tells nothing of
+    it."""
     made = hmac.digest(cookie.encode(), b"csrf", hashlib.sha256)
     return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
 

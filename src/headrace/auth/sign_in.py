@@ -31,7 +31,7 @@ from headrace.ports.clock import Clock
 from headrace.ports.sessions import Sessions
 
 T = TypeVar("T")
-Begun = TypeVar("Begun", covariant=True)
+Begun_co = TypeVar("Begun_co", covariant=True)
 
 LOGIN, REFRESH = "login", "refresh"
 """The doors, as the guard counts them."""
@@ -57,8 +57,8 @@ class TokenPair:
     refresh_token: str = field(repr=False)
 
 
-class Begin(Protocol[Begun]):
-    async def __call__(self, user: User, address: str, how: str, /) -> Begun:
+class Begin(Protocol[Begun_co]):
+    async def __call__(self, user: User, address: str, how: str, /) -> Begun_co:
         """A session of this user, recorded as `user.login`."""
 
 

@@ -32,8 +32,8 @@ from headrace.web.api import (
     viewer_tokens,
 )
 from headrace.web.client_address import Network
-from headrace.web.console import embed
-from headrace.web.door import Door
+from headrace.web.console import embed, failures, pages, render
+from headrace.web.door import Route
 from headrace.web.fast_lane import FastLane
 from headrace.web.middleware.access_log import AccessLog
 from headrace.web.middleware.body_limit import BodyLimit
@@ -97,10 +97,14 @@ def json_app(services: Services, options: WebOptions) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are counted in front (10 µs a request)
     )
     app.state.services, app.state.options = services, options
+    for page in pages.ALL:
+        app.router.routes.extend(page.routes.routes)
     for noun in _NOUNS:
         # Not include_router: it looks each request up a second time, in the included router (8 µs).
         app.router.routes.extend(noun.routes.routes)
+    app.mount(render.STATIC_URL, root.Static(directory=render.STATIC))
     app.mount("/static", root.Static(directory=root.STATIC))
+    app.state.show_error = failures.show
     app.state.methods_of = lambda path: methods_of(app, path)
     app.state.openapi_json = cache(lambda: encode(document(app)))
     errors.install(app)
@@ -111,7 +115,7 @@ def methods_of(app: FastAPI, path: str) -> list[str]:
     """Every method that `path` takes, through whichever door: for the header `Allow`."""
     methods = {"OPTIONS"}
     for route in app.routes:
-        if isinstance(route, Door) and route.path_regex.match(path):
+        if isinstance(route, Route) and route.path_regex.match(path):
             methods |= route.all_methods
     if _WRITE.match(path):
         methods.add("POST")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
@@ -12,6 +13,9 @@ from starlette.types import Scope
 
 from headrace.web.answers import JsonBytes
 from headrace.web.door import documented, router
+
+if TYPE_CHECKING:
+    from headrace.web.app import WebOptions
 
 STATIC = Path(__file__).parent.parent / "static"
 SWAGGER = "/static/swagger-ui-5.35.0"
@@ -81,7 +85,7 @@ _DOCS = f"""<!DOCTYPE html>
 @routes.get("/", include_in_schema=False, openapi_extra=_OPEN)
 async def front(request: Request) -> Response:
     """A short page with the first curl lines."""
-    return HTMLResponse(_FRONT.format(base=escape(_address(request))), headers=_HEADERS)
+    return HTMLResponse(_FRONT.format(base=escape(address_here(request))), headers=_HEADERS)
 
 
 @routes.get("/docs", include_in_schema=False, openapi_extra=_OPEN)
@@ -96,17 +100,26 @@ async def openapi(request: Request) -> Response:
 
 
 class Static(StaticFiles):
-    """Vendored files have their version in their path, so that browsers may keep them; ours change with the program."""
+    """Vendored files have their version in their path, and those of the console (`?v=`) what is in them, so that
+    browsers may keep them; the rest changes with the program."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        ours = path.startswith(_OURS)
-        response.headers["cache-control"] = "no-cache" if ours else "public, max-age=86400"
+        response.headers["cache-control"] = _kept(path, scope["query_string"])
         return response
 
 
-def _address(request: Request) -> str:
-    """From the socket, never from the Host header: that is the client's word."""
+def _kept(path: str, query: bytes) -> str:
+    if query.startswith(b"v="):
+        return "public, max-age=31536000, immutable"
+    return "no-cache" if path.startswith(_OURS) else "public, max-age=86400"
+
+
+def address_here(request: Request) -> str:
+    """As set, or from the socket; never from the Host header: that is the client's word."""
+    options: WebOptions = request.app.state.options
+    if options.base_url:
+        return options.base_url
     server = request.scope.get("server") or ("127.0.0.1", 8000)
     host, port = server[0], server[1]
     return f"{request.scope['scheme']}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
