@@ -47,14 +47,6 @@ def test_a_page_has_no_serious_defect(visits: Visits, visit: Visit) -> None:
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("visit", VISITS, ids=lambda visit: visit.name)
-def test_a_page_fits_a_phone(visits: Visits, visit: Visit) -> None:
-    page = visits.page(visit, size=NARROW)
-    visits.go(page, visit)
-    wide = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wide <= 0, f"{visit.name} scrolls sideways by {wide} px at {NARROW[0]} px"
-
-
 def test_defects_are_found(visits: Visits) -> None:
     (sign_in,) = (visit for visit in VISITS if visit.name == "sign-in")
     page = visits.page(sign_in)
