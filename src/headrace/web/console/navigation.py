@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from headrace.model.permission import may_read_users
-from headrace.model.principal import Permission, Principal, Role
+from headrace.model.principal import Principal, Role
 
 
 def _everybody(_: Principal) -> bool:
@@ -18,11 +18,6 @@ def _everybody(_: Principal) -> bool:
 
 def _admins(principal: Principal) -> bool:
     return principal.role is Role.ADMIN
-
-
-def _keepers(principal: Principal) -> bool:
-    """Who makes buckets, and who manages one."""
-    return may_read_users(principal) or any(Permission.MANAGE in granted for granted in principal.grants.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +38,11 @@ PAGES = (
     Entry("Audit", "/audit", "audit"),
 )
 ADMINISTRATION = (
-    Entry("Buckets", "/admin/buckets", "bucket", _keepers),
+    Entry("Buckets", "/admin/buckets", "bucket"),
     Entry("Users", "/admin/users", "users", may_read_users),
     Entry("API keys", "/admin/keys", "key"),
     Entry("Dead letters", "/admin/dead-letters", "letter", _admins),
+    Entry("Usage", "/admin/usage", "columns"),
     Entry("Status", "/admin/status", "status"),
 )
 

@@ -27,7 +27,7 @@ _PICKED = 100  # buckets with boxes; more are written as lines
 _RATE_LIMIT = 10**9
 EXPIRIES = {
     "1": "in a day", "7": "in 7 days", "30": "in 30 days", "90": "in 90 days", "365": "in a year",
-    "day": "on the day below", "never": "never",
+    "day": "on the day …", "never": "never",
 }  # fmt: skip
 _USUAL = "90"
 
