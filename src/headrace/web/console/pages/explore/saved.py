@@ -20,7 +20,7 @@ from headrace.web.deps import Has, Readable
 routes = pages("Explore")
 
 
-@routes.get("/explore/{bucket}/saved")
+@routes.get("/explore/{bucket}/part/saved")
 async def saved(request: Request, view: Readable, visitor: Visitor, services: Has) -> Response:
     """The list in the menu: one's own, and what others share."""
     return await _menu(request, view, visitor, services)
