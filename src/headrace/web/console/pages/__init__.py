@@ -10,6 +10,7 @@ from headrace.web.console.pages import admin_keys as admin_keys
 from headrace.web.console.pages import admin_status as admin_status
 from headrace.web.console.pages import admin_usage as admin_usage
 from headrace.web.console.pages import admin_users as admin_users
+from headrace.web.console.pages import explore as explore
 from headrace.web.console.pages import sign_in as sign_in
 
 ALL = (
@@ -22,4 +23,5 @@ ALL = (
     admin_status,
     admin_usage,
     admin_users,
+    explore,
 )
