@@ -16,7 +16,7 @@ from headrace.kit.times import MINUTE, format_time
 from headrace.model.event import LEVELS, StoredEvent
 from headrace.query.filters import MAX_VALUE_BYTES
 from headrace.query.render import event_json
-from headrace.web.answers import JsonBytes, attachment
+from headrace.web.answers import JsonBytes, attachment, encode
 from headrace.web.console.page import pages
 from headrace.web.console.pages.explore.asked import asked, filter_by
 from headrace.web.console.pages.explore.commands import curl_event
@@ -174,7 +174,7 @@ def _shown(line: Line, state: State, whole: bool, linked: bool) -> Shown:
         without = _requiring(state, line.value, without=True)
     return Shown(
         "  " * min(line.depth, _MOST_DEPTH),
-        None if line.key is None else visible(line.key, 300),
+        None if line.key is None else visible(encode(line.key).decode(), 300),
         visible(line.text, None if whole else _CUT),
         line.kind,
         line.comma,

@@ -14,6 +14,8 @@
     [1, "{HH}:{mm}:{ss}", DAY, null, DAY, null, null, null, 1],
     [0.001, "{HH}:{mm}:{ss}.{fff}", DAY, null, DAY, null, null, null, 1],
   ];
+  const WIDTHS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 2 * 86400, 7 * 86400, 14 * 86400,
+    28 * 86400, 56 * 86400, 112 * 86400, 360 * 86400, 5 * 360 * 86400, 20 * 360 * 86400];
   const number = new Intl.NumberFormat("en");
   let shown = null, plot = null;
 
@@ -71,10 +73,10 @@
     const bars = uPlot.paths.bars({size: [0.9, 60], align: 1});
     const axis = {stroke: text, grid: {stroke: line, width: 1}, ticks: {stroke: line, width: 1}, font: "12px system-ui, sans-serif"};
     plot = new uPlot({
-      width: place.clientWidth, height: 140, padding: [8, 8, 0, 0], legend: {show: false},
+      width: place.clientWidth, height: 140, padding: [8, 28, 0, 0], legend: {show: false},
       cursor: {y: false, points: {show: false}, drag: {x: true, y: false, setScale: false}, bind: {dblclick: () => () => { widen(); return null; }}},
       scales: {x: {time: true, range: () => span()}, y: {range: (_, __, most) => [0, Math.max(1, most)]}},
-      axes: [{...axis, grid: {show: false}, values: CLOCK}, {...axis, size: 56, values: (_, ticks) => ticks.map(tick => Number.isInteger(tick) ? number.format(tick) : "")}],
+      axes: [{...axis, grid: {show: false}, values: CLOCK, incrs: WIDTHS, space: 64}, {...axis, size: 56, values: (_, ticks) => ticks.map(tick => Number.isInteger(tick) ? number.format(tick) : "")}],
       series: [{}, ...levels.map((level, at) => ({label: level, fill: headrace.color(`level-${level}`), width: 0, paths: bars, points: {show: false}, at})).reverse()],
       hooks: {setSelect: [chosen], setCursor: [point]},
     }, [shown.times, ...stacks.reverse()], place);
