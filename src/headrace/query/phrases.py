@@ -32,7 +32,7 @@ _NOT_IN = "could not sign in as {target}[: {reason}]"
 _OLD_SESSION = "used an old session of {target}, which was ended"
 
 KNOWN: dict[str, Phrase] = {
-    "user.login": Phrase("signed in as {target}", failed=_NOT_IN, itself="signed in[ by {how}]"),
+    "user.login": Phrase("signed in as {target}", failed=_NOT_IN, itself="signed in[ ({how})]"),
     "user.login_failed": Phrase(_NOT_IN, _NOT_IN),
     "user.logout": Phrase("signed {target} out", itself="signed out"),
     "user.registered": Phrase("registered {target}", "could not register[: {reason}]", itself="registered"),

@@ -23,6 +23,7 @@ _STRANGERS = frozenset(("anonymous", "unknown"))
 _DONE = (None, "success")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _FIELD = re.compile(r"\{([a-z_]+)\}")
+_OF_A_USER = frozenset(("grant.changed", "grant.deleted"))
 _NO_NAMES: Mapping[str, str] = {}
 
 
@@ -52,15 +53,17 @@ class Sentence:
         return f"{said} · from {self.address}" if self.address else said
 
 
-def sentence_of(event: StoredEvent, names: Mapping[str, str] = _NO_NAMES) -> Sentence:
-    """`names` are of ids that have one outside of the event, such as our own users."""
+def sentence_of(event: StoredEvent, names: Mapping[str, str] = _NO_NAMES, *, ours: bool = False) -> Sentence:
+    """`names` are of ids that have one outside of the event; `ours` is one of `_audit`, whose actions we know."""
     message, facts = plain(event.message or ""), texts_of(event.attributes)
     address = address_in(facts)
     if not event.action:
         return Sentence(_said(event, message, names), address)
-    known = KNOWN.get(event.action)
+    known = KNOWN.get(event.action) if ours else None
     parts = known and _known(known, event, facts, names)
-    return Sentence(parts or _generic(event, names), address, message)
+    if parts:
+        return Sentence(parts, address)  # the message says the same
+    return Sentence(_generic(event, names), address, message)
 
 
 def _said(event: StoredEvent, message: str, names: Mapping[str, str]) -> tuple[Part, ...]:
@@ -76,8 +79,8 @@ def _said(event: StoredEvent, message: str, names: Mapping[str, str]) -> tuple[P
 def _known(
     phrase: Phrase, event: StoredEvent, facts: Mapping[str, str], names: Mapping[str, str]
 ) -> tuple[Part, ...] | None:
-    """None when the event has not what the phrase speaks of: then somebody else's action has the same name."""
-    template = phrase.for_outcome(event.outcome, itself=event.actor is not None and event.actor == event.target)
+    """None when the event has not what the phrase speaks of."""
+    template = phrase.for_outcome(event.outcome, itself=_on_itself(event))
     if template is None:
         return None
     parts = [_actor(event, names), Part(" ")]
@@ -87,6 +90,11 @@ def _known(
             return None
         parts += found or ()
     return tuple(parts)
+
+
+def _on_itself(event: StoredEvent) -> bool:
+    """Whether it was done to one's own account."""
+    return event.actor is not None and event.target is not None and event.actor.id == event.target.id
 
 
 def _segments(template: str) -> list[tuple[bool, str]]:
@@ -147,7 +155,7 @@ def _object(deed: Deed, event: StoredEvent, names: Mapping[str, str]) -> tuple[P
         return (Part(f" {_article(noun)}{noun}"),) if noun else ()
     kind = plain(target.type or "").replace("_", " ")
     if not named:
-        on = "" if target == event.actor and deed.intransitive else f" on {kind} " if kind else " on "
+        on = "" if deed.intransitive and _on_itself(event) else f" on {kind} " if kind else " on "
         return (Part(on), _party(target, "target", names)) if on else ()
     if noun and kind and kind.lower() != noun:
         return (Part(f" {_article(noun)}{noun} on {kind} "), _party(target, "target", names))
@@ -190,3 +198,12 @@ def _party(party: Party, role: Role, names: Mapping[str, str], called: str | Non
             return Part("somebody unknown", role, party.id)
         return Part(shown or "somebody without a name", role, party.id)
     return Part(name, role, party.id, "" if _UUID.fullmatch(party.id) or shown == name else shown)
+
+
+def mentioned(event: StoredEvent) -> list[tuple[str, str]]:
+    """(type, id) of who and what the sentence may speak of without a name for it."""
+    parties = [party for party in (event.actor, event.target) if party is not None and not party.name]
+    pairs = [(party.type or "", party.id) for party in parties]
+    if event.action in _OF_A_USER and (user := texts_of(event.attributes).get("user")):
+        pairs.append(("user", user))
+    return pairs

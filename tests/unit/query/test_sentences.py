@@ -31,8 +31,8 @@ def stored(**fields: Any) -> StoredEvent:
     return StoredEvent(**({"seq": 1, "id": 1, "time": 0, "received_at": 0, "level": 2} | blank | fields))
 
 
-def said(**fields: Any) -> str:
-    return str(sentence_of(stored(**fields)))
+def said(*, ours: bool = False, **fields: Any) -> str:
+    return str(sentence_of(stored(**fields), ours=ours))
 
 
 # --- Everyone else's ----------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ def test_the_parts_say_who_and_what_to_filter_by() -> None:
     ("action", "fields", "sentence"),
     [
         ("user.login", {"target": ADA, "attributes": '{"how": "password", "address": "::1"}'},
-         "Ada (user-1842) signed in by password · from ::1"),
+         "Ada (user-1842) signed in (password) · from ::1"),
         ("user.login_failed", {"actor": STRANGER, "target": Party(BOB, "user"), "outcome": "failure",
                                "attributes": '{"reason": "wrong-password"}'},
          "Somebody could not sign in as bob: wrong password"),
@@ -142,7 +142,7 @@ def test_the_parts_say_who_and_what_to_filter_by() -> None:
 )  # fmt: skip
 def test_our_own_actions_have_phrases(action: str, fields: dict[str, Any], sentence: str) -> None:
     event = stored(**({"action": action, "actor": ADA} | fields))
-    assert str(sentence_of(event, {BOB: "bob"})) == sentence
+    assert str(sentence_of(event, {BOB: "bob"}, ours=True)) == sentence
 
 
 def test_every_action_that_the_program_records_has_a_phrase() -> None:
@@ -154,11 +154,16 @@ def test_every_action_that_the_program_records_has_a_phrase() -> None:
     assert recorded <= KNOWN.keys()
 
 
+def test_somebody_elses_action_of_the_same_name_is_not_ours() -> None:
+    assert said(action="key.created", actor=ADA, target=INVOICE) == "Ada (user-1842) created a key on invoice inv-99311"
+    assert sentence_of(stored(action="key.created", message="by hand")).note == "by hand"
+
+
 @pytest.mark.parametrize("action", KNOWN)
 def test_a_phrase_fits_an_event_with_everything_and_one_with_nothing(action: str) -> None:
     full = '{"name": "n", "username": "u", "user": "u", "permissions": ["read"], "reason": "r", "how": "h"}'
-    assert "{" not in said(action=action, actor=ADA, target=INVOICE, attributes=full)
-    assert said(action=action).startswith("Somebody ")
+    assert "{" not in said(ours=True, action=action, actor=ADA, target=INVOICE, attributes=full)
+    assert said(ours=True, action=action).startswith("Somebody ")
 
 
 # --- Whatever a stranger may send ---------------------------------------------------------------------------------
@@ -174,13 +179,13 @@ TURNING = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\
 
 
 @given(st.builds(stored, action=action, actor=party, target=party, service=maybe, message=maybe,
-                 outcome=st.none() | st.sampled_from(OUTCOMES), attributes=attributes))  # fmt: skip
-@example(stored(action="\x1b[2Jx", actor=Party("\u202egnp.exe", None, "\u202e"), target=Party("")))
-@example(stored(message="x" * 1_000_000))
-@example(stored(action="a" * 1_000_000 + ".paid", actor=Party("b" * 1_000_000)))
-@example(stored(action="user.login", actor=Party("a"), attributes="[" * 100_000))
-def test_any_event_gives_a_sentence_that_hides_nothing(event: StoredEvent) -> None:
-    found = sentence_of(event)
+                 outcome=st.none() | st.sampled_from(OUTCOMES), attributes=attributes), st.booleans())  # fmt: skip
+@example(stored(action="\x1b[2Jx", actor=Party("\u202egnp.exe", None, "\u202e"), target=Party("")), True)
+@example(stored(message="x" * 1_000_000), True)
+@example(stored(action="a" * 1_000_000 + ".paid", actor=Party("b" * 1_000_000)), True)
+@example(stored(action="user.login", actor=Party("a"), attributes="[" * 100_000), True)
+def test_any_event_gives_a_sentence_that_hides_nothing(event: StoredEvent, ours: bool) -> None:
+    found = sentence_of(event, ours=ours)
     assert isinstance(found, Sentence)
     assert str(found).strip()
     for text in (str(found), found.note):

@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, Response
 
 from headrace.errors import Unusable
 from headrace.kit.ids import format_id
+from headrace.model.bucket import AUDIT_BUCKET
 from headrace.model.event import StoredEvent
 from headrace.query.render import time_text
 from headrace.query.sentences import Part, sentence_of
@@ -93,15 +94,16 @@ async def trail(request: Request) -> Response:
     found = await services.reader.list(
         view, filter_of(request, services), limit=ask(request, LIMIT), cursor=ask(request, CURSOR)
     )
-    answer: dict[str, object] = {"events": [told(event) for event in found.events]}
+    ours = view.bucket.name == AUDIT_BUCKET
+    answer: dict[str, object] = {"events": [told(event, ours=ours) for event in found.events]}
     if found.next_cursor:
         answer["next_cursor"] = found.next_cursor
     return JsonBytes(encode(answer))
 
 
-def told(event: StoredEvent) -> dict[str, object]:
+def told(event: StoredEvent, *, ours: bool) -> dict[str, object]:
     """What the page shows of an event."""
-    sentence = sentence_of(event)
+    sentence = sentence_of(event, ours=ours)
     optional = {"note": sentence.note, "address": sentence.address, "outcome": event.outcome}
     return {
         "id": format_id(event.id),
