@@ -53,7 +53,7 @@ class BrowserSessions:
         return await self._sign_in.enter(name, password, address, self.begin)
 
     async def begin(self, user: User, address: str, how: str) -> str:
-        """A cookie of a new session of a user who has shown who they are. Its id is never one that a browser brought."""
+        """A cookie of a new session of a user who has shown who they are. Its id is never one that a browser had."""
         session_id, secret = format_id(uuid7(self._clock.now())), new_secret()
         await self._sign_in.add_session(user, session_id, _digest(secret), address, how)
         return f"hrb_{session_id.replace('-', '')}_{secret}"

@@ -21,7 +21,6 @@ from headrace.web.api import (
     grants,
     health,
     keys,
-    link_pages,
     metrics,
     oidc,
     root,
@@ -46,7 +45,7 @@ from headrace.web.openapi import WRITE_PATH, document
 _WRITE = re.compile(WRITE_PATH.replace("{bucket}", "[^/]+") + r"\Z")
 _NOUNS = (
     events, buckets, grants, auth, oidc, users, keys, viewer_tokens, signing_keys, usage, dead_letters, status, health,
-    metrics, backup, root, link_pages, embed,
+    metrics, backup, root, embed,
 )  # fmt: skip
 
 

@@ -20,9 +20,10 @@ class _Words(NamedTuple):
     title: str
 
 
+_SIGNING_IN = "/v1/auth/"  # the way back from an OpenID provider: to begin again at once would go round for ever
 _WORDS = {
     400: _Words("warning", "This address is not complete"),
-    401: _Words("lock", "Sign in first"),
+    401: _Words("lock", "This sign-in did not work"),
     403: _Words("lock", "Not for you to see or do"),
     404: _Words("search", "There is nothing here"),
     409: _Words("warning", "Somebody was faster"),
@@ -37,14 +38,15 @@ _WORDS = {
 
 def show(request: Request, error: HeadraceError) -> Response:
     """The answer for an error. Without a session: off to the sign-in, and then back here."""
-    if isinstance(error, Unauthenticated):
+    if isinstance(error, Unauthenticated) and not request.url.path.startswith(_SIGNING_IN):
         return to_sign_in(request)
     status = status_of(error)
     words = _WORDS.get(status, _WORDS[500] if status >= 500 else _WORDS[400])
     template = "partials/failure.html" if is_part(request) else "failure.html"
     response = render(
         request, template, status, error=error, icon_name=words.icon, heading=words.title,
-        request_id=request_id_in(request.scope) if status >= 500 else "", can_repeat=request.method == "GET",
+        request_id=request_id_in(request.scope) if status >= 500 else "",
+        can_repeat=request.method == "GET" and not isinstance(error, Unauthenticated),
     )  # fmt: skip
     response.headers.update(_headers(error))
     if is_part(request):

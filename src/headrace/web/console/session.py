@@ -8,6 +8,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from headrace.auth.browser import csrf_token
+from headrace.web.deps import services_of
 
 if TYPE_CHECKING:
     from headrace.web.app import WebOptions
@@ -42,6 +43,13 @@ def put(response: Response, request: Request, cookie: str) -> None:
 def take(response: Response, request: Request) -> None:
     """Let the browser forget it."""
     response.delete_cookie(name_of(request), **_scope(request))
+
+
+async def leave(request: Request, address: str) -> None:
+    """End the session that the browser brought, if it brought one."""
+    cookie = cookie_of(request)
+    if cookie is not None:
+        await services_of(request).browser.end(cookie, address)
 
 
 def name_of(request: Request) -> str:

@@ -12,11 +12,16 @@ from headrace.web.console.pages import admin_usage as admin_usage
 from headrace.web.console.pages import admin_users as admin_users
 from headrace.web.console.pages import explore as explore
 from headrace.web.console.pages import audit as audit
+from headrace.web.console.pages import overview as overview
+from headrace.web.console.pages import forgotten as forgotten
+from headrace.web.console.pages import links as links
 from headrace.web.console.pages import sign_in as sign_in
 
 ALL = (
     audit,
     sign_in,
+    forgotten,
+    links,
     account,
     admin_buckets,
     admin_dead_letters,

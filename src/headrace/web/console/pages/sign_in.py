@@ -50,23 +50,17 @@ async def signed_in(
     except (Unauthenticated, Forbidden, OverQuota) as exc:
         return await _form(request, wanted, exc, username[:_LONGEST])
     answer = RedirectResponse(wanted, status_code=303)
-    await _leave(request, address)
+    await session.leave(request, address)
     session.put(answer, request, cookie)
     return answer
 
 
 @routes.post("/sign-out")
 async def sign_out(request: Request) -> Response:
-    await _leave(request, address_of(request))
+    await session.leave(request, address_of(request))
     answer = RedirectResponse("/sign-in?out", status_code=303)
     session.take(answer, request)
     return answer
-
-
-async def _leave(request: Request, address: str) -> None:
-    old = session.cookie_of(request)
-    if old is not None:
-        await services_of(request).browser.end(old, address)
 
 
 async def _form(request: Request, wanted: str, error: HeadraceError | None = None, username: str = "") -> Response:
