@@ -89,8 +89,8 @@ async def others(request: Request, view: Readable, services: Has) -> Response:
     state = asked(request, services).state
     found = await services.reader.get(view, request.path_params["id"])
     listed = []
-    if found.trace_id:
-        wanted = filter_by(State(state.bucket).adding("trace_id", found.trace_id), services)
+    if _has_trace(found):
+        wanted = filter_by(State(state.bucket).adding("trace_id", found.trace_id or ""), services)
         try:
             listed = list((await services.reader.list(view, wanted, order="asc", limit=_OTHERS + 1)).events)
         except Retriable:
@@ -119,7 +119,7 @@ def _shown_of(event: StoredEvent, state: State, *, whole: bool) -> dict[str, Any
         "permalink": bucket.link(place),
         "raw": bucket.link(f"{place}/json"),
         "others": bucket.link(f"{place}/part/trace"),
-        "trace": bucket.adding("trace_id", event.trace_id).link() if event.trace_id else None,
+        "trace": bucket.adding("trace_id", event.trace_id or "").link() if _has_trace(event) else None,
         "nearby": _around(event.time, bucket).link(),
     }
 
@@ -190,6 +190,11 @@ def _requiring(state: State, value: str, *, without: bool = False) -> str | None
 
 def _can_be_asked(value: str) -> bool:
     return bool(value) and "\0" not in value and len(value.encode(errors="replace")) <= MAX_VALUE_BYTES
+
+
+def _has_trace(event: StoredEvent) -> bool:
+    """Whether others of its trace can be asked for: a trace id may be anything, as any field."""
+    return bool(event.trace_id) and _can_be_asked(event.trace_id or "")
 
 
 def _around(time: int, state: State) -> State:
