@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Response, StorageState, expect
 
 from headrace.cli.traffic import generate
 from headrace.kit.times import DAY, SECOND
 from tests.e2e.conftest import Event, TestBucket
 from tests.e2e.console.visits import NOBODY, Visit
 from tests.support.browser import WIDE, Watch, browser_running, signed_in
-from tests.support.people import Person, person
+from tests.support.people import Person, person, unused_name
 from tests.support.server import Server
 
 __all__ = ["Opened", "recorded", "signed_in"]
@@ -139,33 +139,56 @@ def _of_several_kinds(number: int) -> Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Sights:
+    """What there is to see for those who change nothing: made once. `names` fill in the addresses of visits."""
+
+    names: dict[str, str]
+    people: dict[str, Person]
+    sessions: dict[str, StorageState] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Visits:
-    """Goes to a page as whoever the visit says, in a bucket with a day of traffic."""
+    """Goes to a page as whoever the visit says."""
 
     opened: Opened
-    server: Server
-    names: dict[str, str]
+    sights: Sights
 
     def page(self, visit: Visit, **options: Any) -> Page:
-        """A page of someone who may visit; nothing is looked at yet."""
-        page = self.opened.page(**options)
+        """A page of someone who may visit; nothing is looked at yet. Signed in through the form once for each role."""
+        known = self.sights.sessions.get(visit.who)
+        page = self.opened.page(**options, **({"storage_state": known} if known else {}))
+        if visit.who != NOBODY and known is None:
+            signed_in(page, self.sights.people[visit.who])
+            self.sights.sessions[visit.who] = page.context.storage_state()
         if visit.status != 200:
             self.opened.watch(page).forgive(f"status of {visit.status} ")
-        return page if visit.who == NOBODY else signed_in(page, person(self.server, role=visit.who))
+        return page
 
     def go(self, page: Page, visit: Visit) -> Response:
         """The page is there, and says its status."""
-        answer = page.goto(visit.at.format_map(self.names))
+        answer = page.goto(visit.at.format_map(self.sights.names))
         assert answer
         assert answer.status == visit.status, f"{answer.status} at {answer.url}"
         expect(page.locator(visit.shown).first).to_be_visible()
         return answer
 
 
+@pytest.fixture(scope="package")
+def sights(shared_server: Server) -> Sights:
+    """A bucket with a day of traffic, a key for it, and somebody with each role."""
+    people = {role: person(shared_server, role=role) for role in ("admin", "manager", "user")}
+    with shared_server.client() as client:
+        bucket = TestBucket(client, unused_name())
+        assert client.post("/v1/buckets", json={"name": bucket.name}).status_code == 201
+        lines = b"".join(generate(400, 7, time.time_ns() // 1000 - DAY, span=DAY - SECOND))
+        assert bucket.post(lines, "application/x-ndjson", ack="stored").status_code == 201
+        wanted = {"name": "a key", "grants": [{"bucket": bucket.name, "permissions": ["read", "write"]}]}
+        key = client.post("/v1/keys", json=wanted).json()["id"]
+        event = bucket.list(limit=1)[0]["id"]
+    return Sights({"bucket": bucket.name, "event": event, "user": people["user"].id, "key": key}, people)
+
+
 @pytest.fixture
-def visits(opened: Opened, shared_server: Server, bucket: TestBucket) -> Visits:
-    day_ago = time.time_ns() // 1000 - DAY
-    sent = bucket.post(b"".join(generate(400, 7, day_ago, span=DAY - SECOND)), "application/x-ndjson", ack="stored")
-    assert sent.status_code == 201, sent.text
-    names = {"bucket": bucket.name, "event": bucket.list(limit=1)[0]["id"]}
-    return Visits(opened, shared_server, names)
+def visits(opened: Opened, sights: Sights) -> Visits:
+    return Visits(opened, sights)

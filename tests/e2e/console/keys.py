@@ -43,7 +43,9 @@ class Keys:
             self._page.keyboard.press("Shift+Tab" if back else "Tab")
             at = self.focused()
             if at is None:
-                continue  # between the page's end and its beginning
+                if self.passed:
+                    break  # the end of the page
+                continue
             self.passed.append(f"{at['tag']} {at['name'][:60]}")
             if re.search(name, at["name"], re.IGNORECASE) and tag in ("", at["tag"]):
                 return at

@@ -126,7 +126,8 @@ def test_names_of_people_keys_and_buckets_are_text(page: Page, shared_server: Se
         named = client.patch(f"/v1/users/{person_id}", json={"first_name": text[:60], "last_name": "\u202e<b>x"})
         key = client.post("/v1/keys", json={"name": text[:60], "grants": [{"bucket": name, "permissions": ["read"]}]})
         assert {named.status_code, key.status_code} <= {200, 201, 422}, f"{named.text} {key.text}"
-        for path in ("/admin/buckets", "/admin/users", f"/admin/users/{name}", "/admin/keys", "/audit/_audit", "/"):
+        people, buckets = f"/admin/users/{person_id}", f"/admin/buckets/{name}"
+        for path in ("/admin/buckets", buckets, "/admin/users", people, "/admin/keys", "/audit/_audit", "/"):
             page.goto(path)
             assert_inert(page)
         client.delete(f"/v1/buckets/{name}", params={"confirm": name})

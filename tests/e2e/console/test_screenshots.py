@@ -124,7 +124,7 @@ PICTURES = (
     Picture("audit", "/audit/_audit"),
     Picture("buckets", "/admin/buckets"),
     Picture("keys", "/admin/keys"),
-    Picture("new-key", f"/admin/new-key?bucket={BUCKET}"),
+    Picture("new-key", f"/admin/keys/new?bucket={BUCKET}"),
     Picture("status", "/admin/status"),
 )
 OVERVIEW = Picture("overview", "/")
