@@ -138,7 +138,7 @@ async def bucket_page(
     asked = {"lost": None, "days": None, "undo": None} | values
     sent = form if form.sent else grant_form or form
     return show(
-        request, "admin/bucket.html", 422 if not sent.ok or asked["lost"] else 200,
+        request, "admin/bucket.html", 200 if sent.ok else 422,
         row=here, bucket=bucket, grants=grants, form=form, grant_form=grant_form or Form(), base_url=base_url(request),
         may_delete=_may_delete(me, bucket), may_read_users=may_read_users(me), **asked,
     )  # fmt: skip
