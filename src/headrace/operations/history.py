@@ -30,7 +30,6 @@ from headrace.ports.queue import Queue
 
 SAMPLE_SECONDS = 2.0
 KEPT = 1_800  # an hour of them
-_SIZE_EVERY = 5  # samples: the store's size moves slowly, and asking takes one of its few readers
 _CLIENT_LEFT = 499  # web/middleware/measure.py: whoever hung up was not refused
 
 FIELDS = (
@@ -74,7 +73,7 @@ class History:
         self._kept = kept
         self._columns = {field: array("d", bytes(8 * kept)) for field in FIELDS}
         self._began = self._position = clock.now() // 1000  # ms: one sample in 2 s never reaches the next start's
-        self._size = (math.nan, math.nan)
+        self._size: tuple[float, float] = (math.nan, math.nan)
         self._last = self._counts()
         self._news = asyncio.Event()
         self._stopped = False
@@ -142,9 +141,8 @@ class History:
         return seen if math.isnan(age) else max(seen, age)
 
     async def _measure_store(self) -> None:
-        if (self._position - self._began) % _SIZE_EVERY == 0:
-            size = await asked(self._events.size(), "store", {})
-            self._size = (math.nan, math.nan) if size is None else size
+        """A store that cannot answer now keeps its last size, which moves slowly: its few readers may be busy."""
+        self._size = await asked(self._events.size(), "store", {}) or self._size
 
     def _counts(self) -> _Counts:
         count = self._count

@@ -102,6 +102,12 @@ async def test_what_cannot_be_asked_is_a_gap_and_the_rest_goes_on(world: World) 
     assert found["lag"] == 0
 
 
+async def test_the_size_of_a_store_that_cannot_answer_is_the_one_that_it_had(world: World) -> None:
+    await world.sample()
+    world.store.error = Unavailable("busy")
+    assert (await world.sample())["bytes"] == 4096
+
+
 async def test_only_the_newest_are_kept_and_the_memory_stays(world: World) -> None:
     sizes = [len(column) for column in world.history._columns.values()]
     for count in range(1, 8):

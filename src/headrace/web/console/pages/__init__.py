@@ -31,4 +31,5 @@ ALL = (
     admin_usage,
     admin_users,
     explore,
+    overview,
 )
