@@ -11,6 +11,7 @@
     drawer.hidden = false;
     drawer.classList.add("open");
     drawer.setAttribute("aria-busy", "true");
+    drawer.focus({preventScroll: true});
     let html;
     try {
       const answer = await fetch(href, {headers: {"HX-Request": "true", "HX-Current-URL": location.href}});
@@ -29,7 +30,7 @@
       if (history.state?.explore === "event") history.replaceState(entry, "", href);
       else history.pushState(entry, "", href);
     }
-    drawer.focus({preventScroll: true});
+    if (!drawer.contains(document.activeElement)) drawer.focus({preventScroll: true});
     drawer.scrollTop = 0;
   }
 
@@ -111,6 +112,16 @@
       event.preventDefault();
       step(event.key === "ArrowDown" ? 1 : -1);
     }
+  });
+
+  // What lies behind the drawer cannot be seen: Tab stays in it. The mouse may go on in the list.
+  document.addEventListener("keydown", event => {
+    if (event.key !== "Tab" || !drawer || drawer.hidden || document.querySelector("dialog[open]")) return;
+    const stops = [...drawer.querySelectorAll("a[href], button, input, summary")].filter(each => each.offsetParent);
+    const at = stops.indexOf(document.activeElement), last = stops.length - 1;
+    if (at >= 0 && at !== (event.shiftKey ? 0 : last)) return;
+    event.preventDefault();
+    stops[event.shiftKey ? last : 0]?.focus();
   });
 
   // --- menus, copying, forms ----------------------------------------------------------------------------------------
