@@ -31,7 +31,7 @@ from headrace.web.api import (
     viewer_tokens,
 )
 from headrace.web.client_address import Network
-from headrace.web.console import embed, failures, pages, render
+from headrace.web.console import embed, failures, page, pages, render
 from headrace.web.door import Route
 from headrace.web.fast_lane import FastLane
 from headrace.web.middleware.access_log import AccessLog
@@ -96,14 +96,14 @@ def json_app(services: Services, options: WebOptions) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are counted in front (10 µs a request)
     )
     app.state.services, app.state.options = services, options
-    for page in pages.ALL:
-        app.router.routes.extend(page.routes.routes)
+    for each in pages.ALL:
+        app.router.routes.extend(each.routes.routes)
     for noun in _NOUNS:
         # Not include_router: it looks each request up a second time, in the included router (8 µs).
         app.router.routes.extend(noun.routes.routes)
     app.mount(render.STATIC_URL, root.Static(directory=render.STATIC))
     app.mount("/static", root.Static(directory=root.STATIC))
-    app.state.show_error = failures.show
+    app.state.show_error, app.state.show_lost = failures.show, page.show_lost
     app.state.methods_of = lambda path: methods_of(app, path)
     app.state.openapi_json = cache(lambda: encode(document(app)))
     errors.install(app)

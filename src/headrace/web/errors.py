@@ -186,7 +186,8 @@ async def _on_http_exception(request: Request, exc: Exception) -> Response:
     if exc.status_code == 405:
         return _method_not_allowed(request)
     if exc.status_code == 404 and _is_looked_at(request):
-        request.scope[SHOW_KEY] = request.app.state.show_error
+        lost: Response = await request.app.state.show_lost(request, from_http(exc))
+        return lost
     return problem_response(request, from_http(exc))
 
 

@@ -21,6 +21,7 @@ class _Words(NamedTuple):
 
 
 _SIGNING_IN = "/v1/auth/"  # the way back from an OpenID provider: to begin again at once would go round for ever
+_LOST = "No page has this address. A link may be old, or a letter is missing."
 _WORDS = {
     400: _Words("warning", "This address is not complete"),
     401: _Words("lock", "This sign-in did not work"),
@@ -46,7 +47,8 @@ def show(request: Request, error: HeadraceError) -> Response:
     response = render(
         request, template, status, error=error, icon_name=words.icon, heading=words.title,
         request_id=request_id_in(request.scope) if status >= 500 else "",
-        can_repeat=request.method == "GET" and not isinstance(error, Unauthenticated),
+        detail=_LOST if error.code == "no-such-path" else error.detail,
+        can_repeat=request.method == "GET" and status >= 429,
     )  # fmt: skip
     response.headers.update(_headers(error))
     if is_part(request):

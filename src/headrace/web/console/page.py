@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from headrace.errors import Unauthenticated
+from headrace.errors import HeadraceError, Unauthenticated
 from headrace.model.principal import Principal
 from headrace.web.console import csrf, failures
 from headrace.web.console.session import cookie_of
@@ -76,6 +76,15 @@ async def visitor_if_any(request: Request) -> Principal | None:
         return None
 
 
+async def show_lost(request: Request, error: HeadraceError) -> Response:
+    """The answer for an address that no route has, in the frame of whoever is signed in."""
+    try:
+        await visitor(request)
+    except HeadraceError:
+        request.scope.pop(PRINCIPAL_KEY, None)
+    return failures.show(request, error)
+
+
 Visitor = Annotated[Principal, Depends(visitor)]
 
-__all__ = ["OPEN", "Has", "Page", "Visitor", "pages", "visitor", "visitor_if_any", "whose_session"]
+__all__ = ["OPEN", "Has", "Page", "Visitor", "pages", "show_lost", "visitor", "visitor_if_any", "whose_session"]
