@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -112,12 +112,25 @@ def record(server: Server, *events: dict[str, Any]) -> None:
     assert sent.status_code == 201, sent.text
 
 
-def token(server: Server, tenant: str = "acme", expires_in: str = "15m") -> str:
-    wanted = {"bucket": "default", "filter": {"attr.tenant": tenant}, "expires_in": expires_in}
-    with server.client() as client:
+def token(server: Server, tenant: str = "acme", key: str | None = None) -> str:
+    wanted = {"bucket": "default", "filter": {"attr.tenant": tenant}, "expires_in": "15m"}
+    with server.client(key=key) as client:
         made = client.post("/v1/viewer-tokens", json=wanted)
     assert made.status_code == 201, made.text
     return str(made.json()["token"])
+
+
+def mortal_token(server: Server) -> tuple[str, Callable[[], None]]:
+    """A token, and what ends it at once: one that ends by the clock would make tests wait for it."""
+    grants = [{"bucket": "default", "permissions": ["manage"]}]
+    with server.client() as client:
+        made = client.post("/v1/keys", json={"name": "short-lived", "grants": grants}).json()
+
+    def end() -> None:
+        with server.client() as client:
+            assert client.delete(f"/v1/keys/{made['id']}").status_code == 204
+
+    return token(server, key=made["key"]), end
 
 
 def framed(page: Page) -> FrameLocator:
@@ -224,10 +237,11 @@ def test_a_theme_that_is_not_of_its_form_is_passed_over(filled: Server, page: Pa
 
 
 def test_a_token_that_has_expired_is_asked_for_again(filled: Server, application: Application, page: Page) -> None:
-    application.tokens = [token(filled, expires_in="1s"), token(filled)]
+    mortal, end = mortal_token(filled)
+    application.tokens = [mortal, token(filled)]
     page.goto(application.url)
     expect(entries(page)).to_have_count(50)
-    page.wait_for_timeout(2_000)
+    end()
     framed(page).get_by_role("button", name="Older").click()
     expect(entries(page)).not_to_have_count(50)
     expect(framed(page).locator("#told")).to_be_empty()
@@ -235,15 +249,14 @@ def test_a_token_that_has_expired_is_asked_for_again(filled: Server, application
 
 
 def test_people_are_told_when_no_new_token_comes(filled: Server, application: Application, page: Page) -> None:
-    secret = token(filled, expires_in="1s")
+    mortal, end = mortal_token(filled)
     listen = """<script>
       const heard = []; addEventListener("message", event => heard.push([event.origin, event.data]))</script>"""
-    application.pages["/frame"] = listen + FRAME.format(f"{filled.url}/embed#token={secret}")
+    application.pages["/frame"] = listen + FRAME.format(f"{filled.url}/embed#token={mortal}")
     page.clock.install()
     page.goto(f"{application.url}/frame")
     expect(entries(page)).to_have_count(50)
-    page.clock.resume()
-    page.wait_for_timeout(1_500)
+    end()
     framed(page).get_by_role("button", name="Older").click()
     told = framed(page).locator("#told")
     expect(told).to_contain_text("Your view has expired")
