@@ -96,7 +96,7 @@ async def _count(session: AsyncSession, search: SavedSearch) -> int:
     return await session.scalar(select(func.count()).select_from(SavedSearchRow).where(*mine)) or 0
 
 
-def _one(bucket_id: int, id: str) -> Select[tuple[SavedSearchRow]]:
+def _one(bucket_id: int, id: str) -> Select[SavedSearchRow]:
     return select(SavedSearchRow).where(SavedSearchRow.id == id, SavedSearchRow.bucket_id == bucket_id)
 
 
