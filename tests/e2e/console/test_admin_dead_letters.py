@@ -1,4 +1,4 @@
-"""Dead letters in the console: looked at, chosen, put back, on a server with blocks in its queue that nobody can read."""
+"""Dead letters in the console: looked at, chosen, put back. The server had blocks in its queue that nobody can read."""
 
 from __future__ import annotations
 
