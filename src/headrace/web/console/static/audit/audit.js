@@ -26,6 +26,10 @@
   }
   const filters = document.querySelector("[data-audit-filters]");
   if (matchMedia("(max-width: 44rem)").matches && filters.dataset.used === undefined) filters.open = false;
+  filters.dataset.ready = "";  // until then the style sheet keeps it closed on a phone: nothing jumps
+  filters.closest("form").addEventListener("formdata", ({ formData }) => {
+    for (const [name, value] of [...formData]) if (!value) formData.delete(name);  // links that people share stay short
+  });
   const bucket = document.getElementById("audit-bucket");
   bucket.addEventListener("change", () => bucket.form.submit());
 })();
