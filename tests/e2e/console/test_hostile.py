@@ -47,7 +47,7 @@ def watch(opened: Opened, page: Page) -> Watch:
 def assert_inert(page: Page) -> None:
     """The page is ours alone, can be seen, and is not wider than the window."""
     expect(page.locator("main h1").first).to_be_visible()
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(100)
     assert page.evaluate(_MADE_OF_DATA) == []
     assert hostile.CANARY not in page.title()
     sideways = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -78,14 +78,14 @@ def test_marks_stand_for_what_would_be_invisible_or_turn_the_page_around(page: P
     assert not set(shown) & set("\u202e\u2066\u200b\u061c\x1b\x07\x7f\x9b")
 
 
-@pytest.mark.parametrize("size", [(1440, 1000), (390, 844)], ids=["wide", "narrow"])
-def test_each_hostile_event_opens_as_text(page: Page, attacked: TestBucket, size: tuple[int, int]) -> None:
-    page.set_viewport_size({"width": size[0], "height": size[1]})
+def test_each_hostile_event_opens_as_text(page: Page, attacked: TestBucket) -> None:
     for event in attacked.list(limit=100):
         answer = page.goto(path_of(attacked, event["id"]))
         assert answer
         assert answer.status == 200, event
-        assert_inert(page)
+        for width in (390, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert_inert(page)
 
 
 def test_hostile_words_in_a_link_are_only_looked_for(page: Page, attacked: TestBucket, watch: Watch) -> None:
