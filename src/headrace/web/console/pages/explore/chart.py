@@ -13,7 +13,8 @@ from headrace.web.answers import JsonBytes, encode
 from headrace.web.console.page import pages
 from headrace.web.console.pages.explore.asked import asked
 from headrace.web.deps import Has, Readable
-from headrace.web.errors import problem_response
+from headrace.web.errors import problem
+from headrace.web.middleware.request_id import request_id_in
 
 routes = pages("Explore")
 
@@ -27,7 +28,10 @@ async def chart(request: Request, view: Readable, services: Has) -> Response:
             raise Malformed("The filter is not good.", items=found.problems)
         counted = await services.reader.histogram(view, found.filter, by="level")
     except HeadraceError as exc:
-        return problem_response(request, exc)
+        status, headers, body = problem(exc, request_id_in(request.scope))
+        response = Response(body, status)
+        response.raw_headers = headers
+        return response
     return JsonBytes(encode(columns_of(counted)))
 
 
