@@ -10,11 +10,11 @@ from headrace.web.console.pages import admin_keys as admin_keys
 from headrace.web.console.pages import admin_status as admin_status
 from headrace.web.console.pages import admin_usage as admin_usage
 from headrace.web.console.pages import admin_users as admin_users
-from headrace.web.console.pages import explore as explore
 from headrace.web.console.pages import audit as audit
-from headrace.web.console.pages import overview as overview
+from headrace.web.console.pages import explore as explore
 from headrace.web.console.pages import forgotten as forgotten
 from headrace.web.console.pages import links as links
+from headrace.web.console.pages import overview as overview
 from headrace.web.console.pages import sign_in as sign_in
 
 ALL = (
