@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 
+from headrace.errors import Unavailable
 from headrace.model.bucket import Bucket, BucketStats
+from headrace.model.principal import Principal
+from headrace.services import Services
+from headrace.web.console.pages.overview import _shown as shown
 from headrace.web.console.pages.overview.figures import NOTHING, TILES, tiles, written
-from headrace.web.console.pages.overview.panels import PANELS, named
+from headrace.web.console.pages.overview.panels import PANELS, Panel, named
 from headrace.web.console.pages.overview.storage import Row, Storage
 
 
@@ -79,3 +84,16 @@ def test_the_first_steps_are_shown_to_whom_they_help(
     rows: list[Row], more: int, writable: str | None, empty: bool
 ) -> None:
     assert Storage(rows, 0, None, more, writable).is_empty is empty
+
+
+async def test_a_panel_that_cannot_be_asked_says_why_and_one_that_is_nobodys_business_is_not_there() -> None:
+    async def fails(services: Services, visitor: Principal) -> None:
+        raise Unavailable("the store is closed")
+
+    async def none(services: Services, visitor: Principal) -> None:
+        return None
+
+    nobody = SimpleNamespace()
+    broken, hidden = (Panel("x", "X", "x.html", load) for load in (fails, none))
+    assert await shown(nobody, nobody, broken) == {"panel": broken, "trouble": "the store is closed"}  # type: ignore[arg-type]  # neither is looked at
+    assert await shown(nobody, nobody, hidden) == {}  # type: ignore[arg-type]  # neither is looked at

@@ -34,7 +34,7 @@ const Charts = (() => {
   function options(entries, width, moved) {
     return {
       width, height: HEIGHT,
-      padding: [8, 8, 0, 0],
+      padding: [8, 28, 0, 0], // room for half of the last time
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: "overview" }, points: { size: 7 } },
       scales: { x: { time: true }, y: { range: upwards } },
