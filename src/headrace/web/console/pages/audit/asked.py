@@ -13,7 +13,7 @@ from headrace.web.params import check_names
 Pair = tuple[str, str]
 FROM, TO = "from", "to"
 FIELDS = ("actor", "action", "target", "outcome", "q", "since", "until", FROM, TO)
-RANGES = (("24h", "24 hours"), ("7d", "7 days"), ("30d", "30 days"), ("90d", "90 days"), ("", "All"))
+RANGES = (("24h", "24 h"), ("7d", "7 days"), ("30d", "30 days"), ("90d", "90 days"), ("", "All"))
 _TIMES = ("since", "until", FROM, TO)
 _NAMES = frozenset((*FIELDS, "cursor"))
 
