@@ -33,8 +33,8 @@ routes = pages("Explore")
 
 GATHERED_SECONDS = 0.2
 MOST_AT_ONCE = 1_000  # rows: a burst of so many is shown whole
-MOST_PER_SECOND = 500  # rows: 10 % of a core here to make them, and more than anybody can read
-_SLICE = 50  # rows between two turns of the loop: 5 ms
+MOST_PER_SECOND = 500  # rows: 6 % of a core here to make them, and more than anybody can read
+_SLICE = 50  # rows between two turns of the loop: 6 ms
 _RECONNECT_MS = 1_000
 
 Monotonic = Callable[[], float]
