@@ -158,7 +158,7 @@ def test_keys_go_down_open_and_close(page: Page, hay: TestBucket) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("#drawer")).to_be_hidden()
     expect(page.locator(".event-link").nth(2)).to_be_focused()
-    assert page.url.endswith(hay.name)
+    expect(page).to_have_url(re.compile(f"/explore/{hay.name}$"))
 
 
 @pytest.mark.parametrize(("format", "most"), [("NDJSON", 1), ("CSV", 1), ("Parquet", 1)])

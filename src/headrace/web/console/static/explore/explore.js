@@ -3,11 +3,12 @@
 (() => {
   const drawer = document.getElementById("drawer");
   const list = () => [...document.querySelectorAll("#events .event-link")];
-  let opener = null;
+  let opener = null, turn = 0;
 
   // --- the drawer ---------------------------------------------------------------------------------------------------
 
   async function open(href, {push = true} = {}) {
+    const mine = ++turn;  // an answer that was overtaken, or comes after the drawer was closed, is not shown
     drawer.hidden = false;
     drawer.classList.add("open");
     drawer.setAttribute("aria-busy", "true");
@@ -20,6 +21,7 @@
     } catch {
       html = "<p>The server cannot be reached: try again.</p>";
     }
+    if (mine !== turn) return;
     drawer.innerHTML = html;  // made by the server, every value escaped
     drawer.removeAttribute("aria-busy");
     htmx.process(drawer);
@@ -43,6 +45,7 @@
 
   function close({back = true} = {}) {
     if (!drawer || drawer.hidden) return;
+    turn += 1;
     drawer.hidden = true;
     drawer.classList.remove("open");
     drawer.replaceChildren();
