@@ -27,10 +27,10 @@ class Answer:
 class Client(Closing):
     """A keep-alive connection to a server on this machine. Raises OSError when it breaks."""
 
-    def __init__(self, port: int, key: str = "") -> None:
+    def __init__(self, port: int, key: str = "", *, cookie: str = "") -> None:
         self._sock = socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        credential = f"Authorization: Bearer {key}\r\n" if key else ""
+        credential = f"Authorization: Bearer {key}\r\n" if key else f"Cookie: {cookie}\r\n" if cookie else ""
         self._headers = f" HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: */*\r\n{credential}"
 
     def close(self) -> None:

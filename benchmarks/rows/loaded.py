@@ -1,4 +1,4 @@
-"""Figures on a day of events: growth, latest, queries, size, mixed. The day is loaded once for all of them."""
+"""Figures on a day of events: growth, latest, queries, console, size, mixed. The day is loaded once for all of them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from benchmarks.context import Bench
 from benchmarks.day import Day, legs
 from benchmarks.figure import Figure
-from benchmarks.rows import growth, latest, mixed, queries, size
+from benchmarks.rows import console, growth, latest, mixed, queries, size
 
-ROWS = (growth.ROW, latest.ROW, queries.ROW, size.ROW, mixed.ROW)
+ROWS = (growth.ROW, latest.ROW, queries.ROW, console.ROW, size.ROW, mixed.ROW)
 
 
 def measure(bench: Bench, wanted: Collection[str]) -> list[Figure]:
@@ -21,6 +21,7 @@ def measure(bench: Bench, wanted: Collection[str]) -> list[Figure]:
         if size.ROW in wanted:
             queries.ask_once(bench, day)
             figures += size.running(day)
+        figures += console.measure(bench, day) if console.ROW in wanted else []
         if {size.ROW, queries.ROW, mixed.ROW} & set(wanted):
             server.stop()
             figures += size.stopped(day) if size.ROW in wanted else []

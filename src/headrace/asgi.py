@@ -39,6 +39,7 @@ class LifespanApp:
             await send({"type": "lifespan.startup.complete"})
             await receive()
             headrace.services.health.drain()
+            headrace.services.history.stop()
             await headrace.services.tail.stop()
         await send({"type": "lifespan.shutdown.complete"})
 

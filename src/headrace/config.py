@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     cors_origins: str = Field(
         "", description="Origins whose pages may read events with a token: https://app.example.com, …; empty: none."
     )
+    embed_origins: str = Field(
+        "", description="Origins whose pages may show /embed in a frame: https://app.example.com, …; empty: none."
+    )
     trusted_proxies: str = Field("", description="Addresses whose X-Forwarded-* headers count, separated by commas.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least level that is logged."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headrace.auth.authenticate import Authenticator
+from headrace.auth.browser import BrowserSessions
 from headrace.auth.key_desk import KeyDesk
 from headrace.auth.oidc import Oidc
 from headrace.auth.registration import Registration
@@ -21,11 +22,13 @@ from headrace.model.permission import require, require_admin, view
 from headrace.operations.backup import Backup
 from headrace.operations.dead_letters import DeadLetterDesk
 from headrace.operations.health import Health
+from headrace.operations.history import History
 from headrace.operations.restore import Restore
 from headrace.ports.clock import Clock
 from headrace.ports.metrics import Metrics
 from headrace.query.export import Export
 from headrace.query.reader import Reader
+from headrace.query.saved import SavedSearchDesk
 from headrace.query.tail import Tail
 
 
@@ -35,6 +38,7 @@ class Services:
 
     authenticator: Authenticator
     sign_in: SignIn
+    browser: BrowserSessions
     registration: Registration
     users: UserDesk
     keys: KeyDesk
@@ -48,10 +52,12 @@ class Services:
     buckets: BucketCatalog
     intake: Intake
     reader: Reader
+    saved: SavedSearchDesk
     tail: Tail
     export: Export
     dead_letters: DeadLetterDesk
     health: Health
+    history: History
     backup: Backup
     restore: Restore
     metrics: Metrics

@@ -69,5 +69,52 @@ def test_a_python_that_is_too_old_is_named_with_its_version(clone: Path) -> None
     assert answer.stderr.count("\n") == 1
 
 
+@pytest.fixture
+def ready_clone(clone: Path) -> Path:
+    """A clone whose .venv is there already, and whose tests pass."""
+    python = clone / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    (clone / "requirements" / "dev.txt").touch()
+    (python.parents[1] / ".installed-dev").write_text(f"4294967295 0 {clone}\n")
+    (clone / ".dev").mkdir()
+    return clone
+
+
+def path_with_apt(folder: Path, apt: str, **programs: str) -> str:
+    """A PATH with this apt-get, and a sudo that asks for no password."""
+    sudo = '[ "$1" != -n ] || shift; exec "$@"'
+    path = path_without_python(folder, **{"apt-get": apt, "sudo": sudo, **programs})
+    for name in ("env", "mkdir", "sleep", "true"):
+        program = shutil.which(name)
+        assert program
+        (Path(path) / name).symlink_to(program)
+    return path
+
+
+def test_chromium_is_installed_once_and_without_what_it_recommends(ready_clone: Path, tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    path = path_with_apt(tmp_path, f'echo "$*" >>{asked}; : >{tmp_path}/bin/chromium; chmod +x {tmp_path}/bin/chromium')
+    (tmp_path / "bin" / "chmod").symlink_to(str(shutil.which("chmod")))
+    for _ in range(2):
+        answer = dev("test", path=path, at=ready_clone / "dev")
+        assert answer.returncode == 0, answer.stderr
+    assert asked.read_text().splitlines() == ["update --quiet", "install --yes --no-install-recommends chromium"]
+
+
+def test_without_apt_the_tests_run_and_it_is_said_what_they_will_skip(ready_clone: Path, tmp_path: Path) -> None:
+    answer = dev("test", path=path_with_apt(tmp_path, "exit 100"), at=ready_clone / "dev")
+    assert answer.returncode == 0, answer.stderr
+    assert "their tests will be skipped" in answer.stderr
+    assert "apt-get install --yes chromium" in answer.stderr
+
+
+def test_with_chromium_there_apt_is_left_alone(ready_clone: Path, tmp_path: Path) -> None:
+    path = path_with_apt(tmp_path, f"touch {tmp_path}/asked", chromium="exit 0")
+    assert dev("test", path=path, at=ready_clone / "dev").stderr == ""
+    assert not (tmp_path / "asked").exists()
+
+
 def test_ci_runs_the_two_commands_that_a_contributor_runs() -> None:
     assert re.findall(r"^\./dev \w+$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE) == ["./dev lint", "./dev test"]

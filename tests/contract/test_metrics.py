@@ -52,6 +52,28 @@ def test_gauges_move_and_are_set(metrics: Metrics) -> None:
     assert (values(metrics)["headrace_tails"], values(metrics)["headrace_queue_events"]) == (2, 4)
 
 
+def test_counters_and_gauges_can_be_read_by_their_labels(metrics: Metrics) -> None:
+    metrics.add(EVENTS_ACCEPTED, 3)
+    metrics.add(REQUESTS, 1, "/v1/x", "GET", "200")
+    metrics.add(REQUESTS, 2, "/v1/x", "GET", "503")
+    metrics.add(TAILS)
+    metrics.watch(TAILS, lambda: 4.0)
+    assert metrics.values(EVENTS_ACCEPTED) == {(): 3}
+    assert metrics.values(REQUESTS) == {("/v1/x", "GET", "200"): 1, ("/v1/x", "GET", "503"): 2}
+    assert metrics.values(TAILS) == {(): 5}
+
+
+def test_what_was_read_does_not_change_any_more(metrics: Metrics) -> None:
+    before = metrics.values(EVENTS_ACCEPTED)
+    metrics.add(EVENTS_ACCEPTED)
+    assert before == {(): 0}
+
+
+def test_a_histogram_has_no_single_value(metrics: Metrics) -> None:
+    with pytest.raises(ValueError, match="query_seconds"):
+        metrics.values(QUERY_SECONDS)
+
+
 def test_labels_are_counted_apart(metrics: Metrics) -> None:
     metrics.add(REQUESTS, 1, "/v1/x", "GET", "200")
     metrics.add(REQUESTS, 2, '/v1/"\\\n', "GET", "200")

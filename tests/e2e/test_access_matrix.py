@@ -92,6 +92,8 @@ ROUTES: dict[Row, str] = {
     ("GET", "/verify"): OPEN,
     ("GET", "/reset-password"): OPEN,
     ("GET", "/set-up"): OPEN,
+    ("GET", "/embed"): OPEN,
+    ("GET", "/embed/{bucket}/events"): READS,
 }
 
 

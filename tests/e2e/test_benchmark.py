@@ -25,10 +25,10 @@ def bench(tmp_path: Path, *options: str) -> dict[str, object]:
 
 
 def test_the_rows_that_were_asked_for_are_in_the_json(tmp_path: Path) -> None:
-    report = bench(tmp_path, "--only", "driver,growth,latest,queries,size")
+    report = bench(tmp_path, "--only", "driver,growth,latest,queries,console,size")
     figures = report["figures"]
     assert isinstance(figures, list)
-    assert {figure["row"] for figure in figures} == {"driver", "growth", "latest", "queries", "size"}
+    assert {figure["row"] for figure in figures} == {"driver", "growth", "latest", "queries", "console", "size"}
     assert all(figure["value"] > 0 for figure in figures)
     assert report["machine"]["commit"]  # type: ignore[index]
 

@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from headrace.adapters.sql.accounts import SqlAccounts
 from headrace.adapters.sql.audit import SqlAuditOutbox
 from headrace.adapters.sql.buckets import SqlBuckets
 from headrace.adapters.sql.database import ControlDatabase
@@ -22,11 +23,15 @@ from headrace.adapters.sql.engine import file_url, open_engine
 from headrace.adapters.sql.keys import SqlKeys
 from headrace.adapters.sql.migrate import HEAD, VERSION_TABLE, configuration, migrate, upgrade
 from headrace.adapters.sql.models import Base
+from headrace.adapters.sql.saved_searches import SqlSavedSearches
 from headrace.errors import NewerFormat, Unavailable, Unusable
 from headrace.model.account import ApiKey
 from headrace.model.bucket import Bucket, DeletedBucket, Quota
-from headrace.model.principal import Role
-from tests.contract.records import record
+from headrace.model.principal import Permission, Role
+from headrace.model.saved_search import SavedSearch
+from tests.contract.records import record, user
+
+ADA = user(1)
 
 
 @pytest.fixture
@@ -106,6 +111,24 @@ async def test_a_database_of_the_first_release_keeps_its_data(file: Path, url: s
     assert await buckets.deleted() == [DeletedBucket(40, 77)]
     assert [record.id for record in await SqlAuditOutbox(database).pending(10)] == [1]
     assert (await buckets.create("next", "", None, 5, None)).id == 42
+    await database.close()
+
+
+async def test_a_database_from_before_saved_searches_keeps_its_data_and_takes_them(file: Path, url: str) -> None:
+    await migrated(url, "0002")
+    with sqlite3.connect(file) as connection:
+        connection.execute("INSERT INTO buckets VALUES (41, 'billing', 'd', 30, 100, NULL, 5)")
+        someone = (ADA.id, ADA.username, ADA.email, "user", ADA.created_at, None, None, 1, 0, None, None, None)
+        connection.execute("INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", someone)
+        connection.execute("INSERT INTO user_grants VALUES (?, 41, 'read')", (ADA.id,))
+        connection.execute("INSERT INTO sessions VALUES ('s', ?, x'00', 5, 6)", (ADA.id,))
+    database = await ControlDatabase.open(url)
+    account = await SqlAccounts(database).find_account(ADA.id)
+    assert account is not None
+    assert (account.user.username, account.grants) == (ADA.username, {41: frozenset({Permission.READ})})
+    search = SavedSearch("id", ADA.id, 41, "errors", "level=error", shared=True, created_at=5)
+    await SqlSavedSearches(database).add(search, 10)
+    assert await SqlSavedSearches(database).find(41, "id") == search
     await database.close()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -37,12 +36,8 @@ class Site:
         self.provider = OidcProvider(remote.issuer, remote.client_id, remote.client_secret, "openid", self.clock)
         options = OidcOptions(remote.client_id, "", "realm_access.roles", ROLE_MAP, CALLBACK)
         self.oidc = Oidc(
-            self.provider, self.accounts, self.clock, self.begin_session, Sealer("a secret of the tests"), options,
-            guard_of(self.clock),
-        )  # fmt: skip
-
-    async def begin_session(self, user: Any, address: str, how: str) -> Any:
-        return f"session of {user.username} by {how}"
+            self.provider, self.accounts, self.clock, Sealer("a secret of the tests"), options, guard_of(self.clock)
+        )
 
     async def actions(self) -> list[str]:
         return [record.action for record in await self.audit.pending(100)]
@@ -74,8 +69,8 @@ async def test_a_person_signs_in_and_the_same_user_comes_with_a_token(site: Site
     site.remote.person = Person(roles=["headrace-manager"])
     url, cookie = await site.oidc.begin()
     back = await browsed(url)
-    ended = await site.oidc.finish(back["code"], back["state"], cookie, ADDRESS, issuer=back["iss"])
-    assert ended == "session of ada by oidc"
+    arrived = await site.oidc.finish(back["code"], back["state"], cookie, ADDRESS, issuer=back["iss"])
+    assert (arrived.user.username, arrived.next) == ("ada", None)
     account = await site.oidc.account_of(site.remote.token())
     assert (account.user.role, account.user.email) == (Role.MANAGER, "ada@example.com")
     assert await site.accounts.find_login("ada") == account.user

@@ -70,6 +70,7 @@ class Authenticator:
         self._accounts: Lookup[str, Account] = self._lookup(accounts.find_account)
         self._foreign: Lookup[str, Account] = self._lookup(self._foreign_account, size=_TOKENS)
         self._strangers = TokenBucket(_STRANGERS, _STRANGERS_PER_SECOND, clock.monotonic)
+        self._visitors = TokenBucket(_STRANGERS, _STRANGERS_PER_SECOND, clock.monotonic)
         self._verified: dict[bytes, tuple[Principal, float]] = {}
 
     def _lookup(
@@ -101,6 +102,20 @@ class Authenticator:
         assert authorization is not None
         self._remember(authorization, principal, good_until)
         return principal
+
+    async def session(self, session_id: str) -> KnownSession | None:
+        """A sign-in that has not ended, as it was at most 5 s ago: for cookies, whose secret the caller looks at.
+
+        Raises Unavailable when that cannot be known now.
+        """
+        if not self._sessions.knows(session_id) and not self._visitors.take():
+            raise Overloaded("Too many unknown sessions are being tried: try again soon.")
+        known = await self._sessions.get(session_id)
+        return known if known is not None and self._seconds_left(known.session.expires_at) > 0 else None
+
+    def forget_session(self, session_id: str) -> None:
+        """It has changed in this process, but not what it is worth."""
+        self._sessions.drop(session_id)
 
     def forget(self, kind: str, id: str) -> None:
         """What this user or key is worth has changed in this process: let it show at once.

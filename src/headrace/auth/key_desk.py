@@ -85,10 +85,13 @@ class KeyDesk:
         return key, text
 
     async def list(
-        self, principal: Principal, after: str | None, limit: int
+        self, principal: Principal, after: str | None, limit: int, owner: str | None = None
     ) -> Sequence[tuple[ApiKey, NamedGrants]]:
-        """The caller's own that are not revoked, in order of ids; an administrator's are all, a key's is itself."""
-        keys = await self._seen(principal, after, limit)
+        """The caller's own that are not revoked, in order of ids; an administrator's are all, a key's is itself.
+
+        With `owner`, of these only that user's.
+        """
+        keys = await self._seen(principal, after, limit, owner)
         if not keys:
             return []
         names = {bucket.id: bucket.name for bucket in await self._buckets.list()}
@@ -97,11 +100,7 @@ class KeyDesk:
     async def revoke(self, principal: Principal, key_id: str, address: str) -> None:
         """Dead at once in this process, and within 5 s in others. Raises NotFound for a key that is not there, not the
         caller's, or revoked already."""
-        _refuse_viewers(principal)
-        known = await self._keys.find_key(key_id) if parse_key(f"hr_{key_id}_{'a' * 26}") else None
-        if known is None or not _owns(principal, known.key):
-            raise NotFound(f"There is no key {key_id[:64]!r} that this credential may revoke.", code="unknown-key")
-        key = known.key
+        key = await self._owned(principal, key_id)
         await self._keys.revoke_key(
             key.id,
             AuditRecord.by(
@@ -115,10 +114,28 @@ class KeyDesk:
         )
         self._forget(API_KEY, key.id)
 
-    async def _seen(self, principal: Principal, after: str | None, limit: int) -> Sequence[ApiKey]:
+    async def get(self, principal: Principal, key_id: str) -> ApiKey:
+        """A key that the caller may revoke. Raises NotFound as `revoke` does."""
+        key = await self._owned(principal, key_id)
+        if key.revoked_at is not None:
+            raise _unknown(key_id)
+        return key
+
+    async def _owned(self, principal: Principal, key_id: str) -> ApiKey:
+        _refuse_viewers(principal)
+        known = await self._keys.find_key(key_id) if parse_key(f"hr_{key_id}_{'a' * 26}") else None
+        if known is None or not _owns(principal, known.key):
+            raise _unknown(key_id)
+        return known.key
+
+    async def _seen(
+        self, principal: Principal, after: str | None, limit: int, owner: str | None
+    ) -> Sequence[ApiKey]:
         _refuse_viewers(principal)
         if principal.role is Role.ADMIN:
-            return await self._keys.list_keys(None, after, limit)
+            return await self._keys.list_keys(owner, after, limit)
+        if owner is not None and owner != principal.owner_id:
+            return []
         if principal.kind == USER:
             return await self._keys.list_keys(principal.id, after, limit)
         known = await self._keys.find_key(principal.id)
@@ -133,6 +150,10 @@ class KeyDesk:
         for name, permissions in named.items():
             _check_grant(principal, seen[name], permissions)
         return {seen[name].id: permissions for name, permissions in named.items()}
+
+
+def _unknown(key_id: str) -> NotFound:
+    return NotFound(f"There is no key {key_id[:64]!r} that this credential may revoke.", code="unknown-key")
 
 
 def _seen_bucket(principal: Principal, bucket: Bucket | None, name: str) -> Bucket:

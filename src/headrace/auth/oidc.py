@@ -13,7 +13,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from headrace.auth.guard import Guard
 from headrace.auth.oidc_arrivals import Arrivals, arrival_of, highest, role_of
@@ -25,9 +25,6 @@ from headrace.model.principal import Role
 from headrace.ports.accounts import Accounts
 from headrace.ports.clock import Clock
 from headrace.ports.identity_provider import IdentityProvider
-
-if TYPE_CHECKING:
-    from headrace.auth.sign_in import TokenPair
 
 STATE_SECONDS = 600
 """How long somebody may take to sign in at the provider: the longest life of the state cookie."""
@@ -59,9 +56,11 @@ class Seals(Protocol):
         """None for what was not sealed here."""
 
 
-class BeginSession(Protocol):
-    async def __call__(self, user: User, address: str, how: str) -> TokenPair:
-        """A session of this user, recorded as `user.login`."""
+class Arrived(NamedTuple):
+    """Somebody whom the provider has let in, and where they wanted to go: None for whoever wants tokens."""
+
+    user: User
+    next: str | None
 
 
 class _SignIn(NamedTuple):
@@ -71,6 +70,7 @@ class _SignIn(NamedTuple):
     nonce: str
     verifier: str
     began_at: int
+    next: str | None = None
 
 
 class Oidc:
@@ -82,7 +82,6 @@ class Oidc:
         provider: IdentityProvider,
         accounts: Accounts,
         clock: Clock,
-        begin_session: BeginSession,
         sealer: Seals,
         options: OidcOptions,
         guard: Guard,
@@ -90,7 +89,6 @@ class Oidc:
         self._provider = provider
         self._guard = guard
         self._clock = clock
-        self._begin_session = begin_session
         self._sealer = sealer
         self._options = options
         self._tokens = OidcTokens(provider, clock, options.client_id, options.audience)
@@ -106,9 +104,10 @@ class Oidc:
         claims = await self._tokens.bearer(token)
         return await self._arrivals.account(arrival_of(claims, self._role(claims)), address)
 
-    async def begin(self) -> tuple[str, str]:
-        """Where to send the browser, and the value of a cookie (HttpOnly, SameSite=Lax) to give it on the way."""
-        sign_in = _SignIn(_random(), _random(), _random(), self._clock.now())
+    async def begin(self, next: str | None = None) -> tuple[str, str]:
+        """Where to send the browser, and the value of a cookie (HttpOnly, SameSite=Lax) to give it on the way. `next`
+        comes back from `finish` as it is: it has to be a path of ours."""
+        sign_in = _SignIn(_random(), _random(), _random(), self._clock.now(), next)
         url = await self._provider.authorization_url(
             redirect_uri=self._options.redirect_uri,
             state=sign_in.state,
@@ -120,8 +119,9 @@ class Oidc:
 
     async def finish(
         self, code: str, state: str, state_cookie: str, address: str, *, issuer: str | None = None
-    ) -> TokenPair:
-        """The browser came back. `issuer` is the parameter `iss` where there is one (RFC 9207).
+    ) -> Arrived:
+        """The browser came back: who it is; a session is for the caller to begin. `issuer` is the parameter `iss` where
+        there is one (RFC 9207).
 
         Only the browser that began can finish: a link that somebody else made brings no cookie that fits its state.
         """
@@ -141,7 +141,7 @@ class Oidc:
         # Keycloak tells the roles in the access token alone, unless a mapper puts them into both.
         arrival = arrival_of({**beside, **who}, highest(self._role(beside), self._role(who)))
         account = await self._arrivals.account(arrival, address)
-        return await self._begin_session(account.user, address, how="oidc")
+        return Arrived(account.user, sign_in.next)
 
     def _role(self, claims: Claims) -> Role:
         return role_of(claims, self._options.roles_claim, self._options.role_map)

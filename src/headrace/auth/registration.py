@@ -67,6 +67,13 @@ class Registration:
         self._options = options
         self._forget = forget
         self._base_url = options.base_url.rstrip("/")
+        self._has_somebody = False
+
+    async def nobody_yet(self) -> bool:
+        """Whether there is no user at all: a first start. Asked once more until there is one, and never after."""
+        if not self._has_somebody:
+            self._has_somebody = bool(await self._accounts.list_users(None, 1))
+        return not self._has_somebody
 
     async def register(
         self,

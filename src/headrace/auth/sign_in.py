@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, Protocol, TypeVar
 
 import structlog
 
@@ -29,6 +29,9 @@ from headrace.ports.accounts import Accounts
 from headrace.ports.audit import AuditOutbox
 from headrace.ports.clock import Clock
 from headrace.ports.sessions import Sessions
+
+T = TypeVar("T")
+Begun_co = TypeVar("Begun_co", covariant=True)
 
 LOGIN, REFRESH, SHUT_OUT = "login", "refresh", "shut-out"
 """The doors, as the guard counts them. Who knows the password but is not let in is counted apart, since that is no
@@ -53,6 +56,11 @@ class TokenPair:
     access_token: str = field(repr=False)
     expires_in: int
     refresh_token: str = field(repr=False)
+
+
+class Begin(Protocol[Begun_co]):
+    async def __call__(self, user: User, address: str, how: str, /) -> Begun_co:
+        """A session of this user, recorded as `user.login`."""
 
 
 class _Ticket(NamedTuple):
@@ -88,7 +96,11 @@ class SignIn:
         self._forget = forget
 
     async def login(self, name: str, password: str, address: str) -> TokenPair:
-        """A new session for this username or e-mail address.
+        """A new session for this username or e-mail address. Raises as `enter` does."""
+        return await self.enter(name, password, address, self.begin_session)
+
+    async def enter(self, name: str, password: str, address: str, begin: Begin[T]) -> T:
+        """What `begin` makes of a user who has shown the password: every door with a password comes through here.
 
         Raises Unauthenticated, the same and after the same work for an unknown name and a wrong password; Forbidden
         `not-verified` or `disabled`, to those who know the password only.
@@ -102,10 +114,10 @@ class SignIn:
             raise Unauthenticated("The user name or the password is wrong.")
         await self._guard.succeeded(LOGIN, name, address)
         await self._check(user, name, address)
-        pair = await self.begin_session(user, address, "password")
+        begun = await begin(user, address, "password")
         if verdict.rehash is not None:
             await self._renew(user, verdict.rehash)
-        return pair
+        return begun
 
     async def begin_session(self, user: User, address: str, how: str) -> TokenPair:
         """A new session for a user who has shown who they are; `how` is for the record of it.
@@ -113,18 +125,22 @@ class SignIn:
         Raises Unavailable when the password is another one by now (hashing queues for seconds in a storm), or the user
         disabled: nobody is let in by what was true a moment ago.
         """
-        now, secret = self._clock.now(), new_secret()
-        session_id = format_id(uuid7(now))
+        session_id, secret = format_id(uuid7(self._clock.now())), new_secret()
         issued = await self._tokens.issue(user.id, session_id)
+        await self.add_session(user, session_id, digest(secret), address, how)
+        return TokenPair(issued.text, issued.expires_in, _refresh_token(session_id, secret))
+
+    async def add_session(self, user: User, session_id: str, secret_sha256: bytes, address: str, how: str) -> None:
+        """The session itself, with its record. Raises Unavailable as `begin_session` does."""
+        now = self._clock.now()
         record = audited.by_user(
             now, "user.login", user.id, "Signed in", {"address": address, "how": how, "session": session_id}
         )
-        session = Session(session_id, user.id, digest(secret), now, self._session_end(now))
+        session = Session(session_id, user.id, secret_sha256, now, self.session_end(now))
         try:
             await self._sessions.add_session(session, user.password_hash, record)
         except Conflict as exc:
             raise Unavailable("This account was changed while you signed in: try again.") from exc
-        return TokenPair(issued.text, issued.expires_in, _refresh_token(session_id, secret))
 
     async def refresh(self, refresh_token: str, address: str) -> TokenPair:
         """A new pair for the old one, which is dead from now on. Raises Unauthenticated: sign in again."""
@@ -134,7 +150,7 @@ class SignIn:
         async with self._guard.passing(REFRESH, None, address):
             user_id = await self._redeem(ticket, address)
             issued = await self._tokens.issue(user_id, ticket.session_id)
-            secret, end = new_secret(), self._session_end(self._clock.now())
+            secret, end = new_secret(), self.session_end(self._clock.now())
             rotated = await self._sessions.rotate(ticket.session_id, digest(ticket.secret), digest(secret), end)
         if not rotated:  # another request with the same token was faster: one of the two is a thief's
             await self._reused(ticket.session_id, user_id, address)
@@ -225,7 +241,8 @@ class SignIn:
         attributes = {"address": address, "session": session_id}
         return audited.by_user(self._clock.now(), "user.logout", user_id, "Signed out", attributes)
 
-    def _session_end(self, now: int) -> int:
+    def session_end(self, now: int) -> int:
+        """When a session that is used now ends, if it is not used again."""
         return now + self._options.session_seconds * SECOND
 
 

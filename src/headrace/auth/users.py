@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from headrace.auth import change_letters, letters
 from headrace.auth.guard import Guard
 from headrace.auth.links import new_link
+from headrace.auth.names import may_exist, typed
 from headrace.auth.passwords import Passwords, check_new_password
 from headrace.auth.post import Post
 from headrace.auth.rules import check_email, check_name, check_username, gather, invalid
@@ -113,6 +114,17 @@ class UserDesk:
         user = await self._find(id) if may_read_users(principal) or _is_self(principal, id) else None
         if user is None:
             raise _unknown(id)
+        return user
+
+    async def named(self, principal: Principal, name: str) -> User:
+        """The user with this username or e-mail address. For managers and administrators: raises Forbidden, and
+        NotFound."""
+        if not may_read_users(principal):
+            raise Forbidden("Only a user of the role manager or an administrator may look for users.")
+        wanted = typed(name)
+        user = await self._accounts.find_login(wanted) if may_exist(wanted) else None
+        if user is None or wanted not in (user.username, user.email):  # a careless collation finds who looks alike
+            raise NotFound(f"There is no user {name[:64]!r}.", code="unknown-user")
         return user
 
     async def create(

@@ -12,7 +12,7 @@ from headrace.errors import Conflict, Forbidden, ItemError, Malformed, Unavailab
 from headrace.kit.lookup import Lookup
 from headrace.model.audit import AuditRecord
 from headrace.model.bucket import AUDIT_BUCKET, DEFAULT_BUCKET, UNSET, Bucket, BucketStats, Unset
-from headrace.model.permission import may_see, require, require_bucket_maker, unknown_bucket
+from headrace.model.permission import allowed, may_see, require, require_bucket_maker, unknown_bucket
 from headrace.model.principal import USER, Forget, Permission, Principal, nothing_to_forget
 from headrace.ports.buckets import Buckets
 from headrace.ports.clock import Clock
@@ -88,6 +88,18 @@ class BucketCatalog:
     async def list(self, principal: Principal) -> Sequence[Bucket]:
         """Those the caller may see, by name."""
         return [bucket for bucket in await self._buckets.list() if may_see(principal, bucket)]
+
+    async def measured(
+        self, principal: Principal, most: int
+    ) -> tuple[Sequence[tuple[Bucket, BucketStats | None]], int]:
+        """Of those the caller may see the first `most`, each with how much is in it (None where the caller may not read
+        it), and how many there are in all."""
+        seen = await self.list(principal)
+        found: list[tuple[Bucket, BucketStats | None]] = []
+        for bucket in seen[:most]:
+            readable = allowed(principal, bucket, Permission.READ)
+            found.append((bucket, await self._events.bucket_stats(bucket.id) if readable else None))
+        return found, len(seen)
 
     async def describe(self, principal: Principal, name: str) -> tuple[Bucket, BucketStats]:
         """The bucket and how much is in it. Raises NotFound, and Forbidden."""

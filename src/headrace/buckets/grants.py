@@ -10,7 +10,7 @@ from headrace.kit.ids import format_id, parse_id
 from headrace.model.account import Grant
 from headrace.model.audit import AuditRecord
 from headrace.model.bucket import Bucket
-from headrace.model.permission import require_admin
+from headrace.model.permission import may_manage, require_admin
 from headrace.model.principal import USER, Forget, Permission, Principal, nothing_to_forget
 from headrace.ports.accounts import Accounts
 from headrace.ports.clock import Clock
@@ -52,6 +52,20 @@ class GrantDesk:
         """Of users on this bucket, by username."""
         bucket = await self._managed(principal, bucket_name)
         return await self._accounts.grants_of_bucket(bucket.id)
+
+    async def of_user(
+        self, principal: Principal, user_id: str
+    ) -> Sequence[tuple[Bucket, frozenset[Permission]]]:
+        """What this user may do, by the bucket's name: on all buckets for administrators and for the user, for others
+        on those that they manage. Raises NotFound for an unknown user."""
+        account = await self._accounts.find_account(await self._user(user_id))
+        grants = {} if account is None else account.grants
+        own = principal.kind == USER and principal.id == user_id
+        return [
+            (bucket, grants[bucket.id])
+            for bucket in await self._catalog.list(principal)
+            if bucket.id in grants and (own or may_manage(principal, bucket.id))
+        ]
 
     async def delete(self, principal: Principal, bucket_name: str, user_id: str, address: str) -> None:
         """Take it all away. Raises NotFound when this user has no grant there."""

@@ -113,6 +113,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> bool:
             await _first_of(stop, headrace.restart, serving)
             _log.info("stopping", reason="restore" if headrace.restart.is_set() else "signal")
             headrace.services.health.drain()
+            headrace.services.history.stop()
             await headrace.services.tail.stop()
             server.should_exit = True
             await serving

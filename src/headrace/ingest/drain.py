@@ -15,9 +15,10 @@ from headrace.ingest.columns import batch_of, halve
 from headrace.ingest.frame import Frame, decode_block, decode_frame, encode_frame, is_urgent, split_block
 from headrace.kit.failpoint import reach
 from headrace.kit.ids import uuid5
+from headrace.kit.times import SECOND
 from headrace.model.block import DeadLetter, Delivery
 from headrace.model.event import EventBatch, Written
-from headrace.model.metric import DEAD_LETTERS, DRAIN_DUPLICATES, DRAIN_EVENTS, DRAIN_SECONDS
+from headrace.model.metric import DEAD_LETTERS, DRAIN_DUPLICATES, DRAIN_EVENTS, DRAIN_LAG_SECONDS, DRAIN_SECONDS
 from headrace.ports.bus import Bus, Stored
 from headrace.ports.clock import Clock
 from headrace.ports.dead_letters import DeadLetters
@@ -109,6 +110,7 @@ class Drain:
             self._metrics.add(DRAIN_DUPLICATES, duplicates)
         self._last_write = self._clock.monotonic()
         self._metrics.observe(DRAIN_SECONDS, self._last_write - began)
+        self._metrics.set(DRAIN_LAG_SECONDS, _lag(deliveries, self._clock.now()))
         return written.stored
 
     async def _store_without_poison(self, deliveries: Sequence[Delivery]) -> tuple[EventBatch, Written]:
@@ -168,6 +170,11 @@ class Drain:
 
 def _events(deliveries: Sequence[Delivery]) -> int:
     return sum(delivery.block.events for delivery in deliveries)
+
+
+def _lag(deliveries: Sequence[Delivery], now: int) -> float:
+    """Seconds from the oldest block's time, which its UUIDv7 tells in ms, until now."""
+    return max(0.0, now / SECOND - min(delivery.block.id >> 80 for delivery in deliveries) / 1000)
 
 
 def _is_urgent(deliveries: Sequence[Delivery]) -> bool:

@@ -37,6 +37,7 @@ QUEUE_OLDEST_SECONDS = Metric("queue_oldest_seconds", Kind.GAUGE, "Age of the ol
 DRAIN_EVENTS = Metric("drain_events", Kind.COUNTER, "Events written to the store.")
 DRAIN_DUPLICATES = Metric("drain_duplicates", Kind.COUNTER, "Events left out because they were stored before.")
 DRAIN_SECONDS = Metric("drain_seconds", Kind.HISTOGRAM, "Time of one step of the drain.")
+DRAIN_LAG_SECONDS = Metric("drain_lag_seconds", Kind.GAUGE, "How long the oldest block of the last batch had waited, from its commit until it could be queried.")
 DRAIN_ERRORS = Metric("drain_errors", Kind.COUNTER, "Steps of the drain that failed and were put back.")
 DEAD_LETTERS = Metric("dead_letters", Kind.COUNTER, "Frames that went to the dead letters.")
 STORE_EVENTS = Metric("store_events", Kind.GAUGE, "Events in the store.")

@@ -57,9 +57,14 @@ def may_read_users(principal: Principal) -> bool:
     return _leads(principal)
 
 
+def may_make_buckets(principal: Principal) -> bool:
+    """Admins and users of the role manager; their API keys do not."""
+    return _leads(principal)
+
+
 def require_bucket_maker(principal: Principal) -> None:
-    """Raises Forbidden. Admins and users of the role manager make buckets; their API keys do not."""
-    if not _leads(principal):
+    """Raises Forbidden."""
+    if not may_make_buckets(principal):
         raise Forbidden("Only a user of the role manager or an administrator may make a bucket: ask one of them.")
 
 

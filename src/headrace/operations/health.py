@@ -91,33 +91,33 @@ class Health:
             "uptime_seconds": round(self._clock.monotonic() - self._began, 3),
             "ready": (await self.ready()).ok,
         }
-        if (depth := await _asked(self._queue.depth(), "queue", problems)) is not None:
+        if (depth := await asked(self._queue.depth(), "queue", problems)) is not None:
             status["queue"] = {
                 "depth": depth.events,
                 "oldest_seconds": round(depth.oldest_seconds, 3),
                 "blocks": depth.blocks,
                 "bytes": depth.bytes,
             }
-        if (size := await _asked(self._events.size(), "store", problems)) is not None:
+        if (size := await asked(self._events.size(), "store", problems)) is not None:
             status["store"] = {"events": size[0], "bytes": size[1]}
-        if (dead := await _asked(self._dead_letters.count(), "dead_letters", problems)) is not None:
+        if (dead := await asked(self._dead_letters.count(), "dead_letters", problems)) is not None:
             status["dead_letters"] = dead
         status["disk"] = {"free_bytes": self._free_bytes()}
         return status | ({"problems": problems} if problems else {})
 
     async def measure(self) -> None:
         """Set the gauges of queue and store; what cannot be asked keeps its last value."""
-        if (depth := await _asked(self._queue.depth(), "queue", {})) is not None:
+        if (depth := await asked(self._queue.depth(), "queue", {})) is not None:
             self._metrics.set(QUEUE_EVENTS, depth.events)
             self._metrics.set(QUEUE_BYTES, depth.bytes)
             self._metrics.set(QUEUE_OLDEST_SECONDS, depth.oldest_seconds)
-        if (size := await _asked(self._events.size(), "store", {})) is not None:
+        if (size := await asked(self._events.size(), "store", {})) is not None:
             self._metrics.set(STORE_EVENTS, size[0])
             self._metrics.set(STORE_BYTES, size[1])
 
     async def _look(self) -> Readiness:
         problems: dict[str, str] = {}
-        depth: QueueDepth | None = await _asked(self._queue.depth(), "queue", problems)
+        depth: QueueDepth | None = await asked(self._queue.depth(), "queue", problems)
         if depth is not None and (trouble := self._queue.trouble(_SULK)):
             problems["queue"] = trouble
         if (free := self._free_bytes()) < self._min_free_bytes:
@@ -128,7 +128,8 @@ class Health:
         return Readiness(ok=not problems, parts=parts)
 
 
-async def _asked(answer: Awaitable[_T], part: str, problems: dict[str, str]) -> _T | None:
+async def asked(answer: Awaitable[_T], part: str, problems: dict[str, str]) -> _T | None:
+    """The answer, or None within 2 s: then `problems` says under `part` why. Raises nothing of ours."""
     try:
         async with asyncio.timeout(_PATIENCE):
             return await answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from headrace.model.metric import Metric
@@ -20,6 +20,9 @@ class Metrics(Protocol):
 
     def watch(self, gauge: Metric, read: Callable[[], float]) -> None:
         """Add what `read` says at each rendering to a gauge without labels: for what changes too often to be told."""
+
+    def values(self, metric: Metric) -> Mapping[tuple[str, ...], float]:
+        """What a counter or a gauge says now, by its labels. Raises ValueError for a histogram."""
 
     def render(self) -> tuple[str, bytes]:
         """(content type, everything in the Prometheus text format)."""

@@ -7,9 +7,11 @@ slowed down. It is pulled by its reader, so a slow one holds up nobody else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias, TypeVar
 from weakref import WeakSet, finalize
 
 from headrace.errors import Overloaded, Unavailable
@@ -21,6 +23,8 @@ from headrace.ports.bus import Bus, Stored
 from headrace.ports.clock import Clock
 from headrace.ports.events import Events
 from headrace.ports.metrics import Metrics
+
+T = TypeVar("T")
 
 HEARTBEAT_SECONDS = 15.0
 MOST_TAILS = 100
@@ -35,6 +39,18 @@ class TailItem:
 
     position: int
     event: StoredEvent | None
+
+
+@dataclass(frozen=True, slots=True)
+class TailPage:
+    """Events in order of storing, and the position behind the last one looked at; without events, a sign of life.
+
+    `more`: another page follows at once, so that whoever gathers need not show this one yet.
+    """
+
+    position: int
+    events: Sequence[StoredEvent]
+    more: bool = False
 
 
 class Tail:
@@ -56,15 +72,15 @@ class Tail:
         The first item is a sign of life, and one follows every 15 s without an event. Raises Overloaded when there
         are too many tails, Unavailable after `stop`. A store that cannot answer for a while only delays the stream.
         """
-        if self._stopped.is_set():
-            raise Unavailable("The server is stopping; connect again, with Last-Event-ID, in a moment.")
-        if self._count >= self._most:
-            raise Overloaded(f"There are {self._count} live tails already; try again later.", retry_after=5)
-        wanted = view.narrow(filter)
-        follower = _Follower(self._events, self._bus, self._clock, self._stopped, view.bucket.id, wanted)
-        self._followers.add(follower)
-        self._add(1)
-        return TailStream(follower.items(after), partial(self._add, -1))
+        return Stream(self._follower(view, filter).items(after), partial(self._add, -1))
+
+    def follow_pages(self, view: View, filter: EventFilter, after: int | None = None) -> TailPages:
+        """The same by the page, as the store gives them: for whoever shows many at once."""
+        return Stream(self._follower(view, filter).pages(after), partial(self._add, -1))
+
+    async def position(self) -> int:
+        """The newest position: who asks before a read can go on behind it without a gap. Raises Unavailable."""
+        return await self._events.last_seq()
 
     async def stop(self) -> None:
         """End all streams, so that nobody waits for them: for good."""
@@ -73,23 +89,34 @@ class Tail:
             follower.wake()
         await asyncio.sleep(0)
 
+    def _follower(self, view: View, filter: EventFilter) -> _Follower:
+        if self._stopped.is_set():
+            raise Unavailable("The server is stopping; connect again, with Last-Event-ID, in a moment.")
+        if self._count >= self._most:
+            raise Overloaded(f"There are {self._count} live tails already; try again later.", retry_after=5)
+        wanted = view.narrow(filter)
+        follower = _Follower(self._events, self._bus, self._clock, self._stopped, view.bucket.id, wanted)
+        self._followers.add(follower)
+        self._add(1)
+        return follower
+
     def _add(self, change: int) -> None:
         self._count += change
         self._metrics.add(TAILS, change)
 
 
-class TailStream(AsyncIterator[TailItem]):
+class Stream(AsyncIterator[T]):
     """One tail, as its reader holds it. Closed by its end, by `aclose`, or by nobody holding it any more.
 
     It refers to the follower and never the other way round, so that a reader who just goes away frees it at once.
     """
 
-    def __init__(self, items: AsyncGenerator[TailItem, None], on_close: Callable[[], None]) -> None:
+    def __init__(self, items: AsyncGenerator[T, None], on_close: Callable[[], None]) -> None:
         self._items = items
         self._close = finalize(self, on_close)  # calls once, whatever comes first
         self._close.atexit = False
 
-    async def __anext__(self) -> TailItem:
+    async def __anext__(self) -> T:
         try:
             return await anext(self._items)
         except BaseException:
@@ -99,6 +126,10 @@ class TailStream(AsyncIterator[TailItem]):
     async def aclose(self) -> None:
         self._close()
         await self._items.aclose()
+
+
+TailStream: TypeAlias = Stream[TailItem]
+TailPages: TypeAlias = Stream[TailPage]
 
 
 class _Follower:
@@ -120,26 +151,32 @@ class _Follower:
         self._woken.set()
 
     async def items(self, after: int | None) -> AsyncGenerator[TailItem, None]:
+        async with aclosing(self.pages(after)) as pages:
+            async for page in pages:
+                for event in page.events:
+                    if self._stopped.is_set():
+                        return
+                    yield TailItem(event.seq, event)
+                if not page.events:
+                    yield TailItem(page.position, None)
+
+    async def pages(self, after: int | None) -> AsyncGenerator[TailPage, None]:
         async with self._bus.listen(self._on_stored):  # before the first question, or word could slip between
             position = await self._begin(after)
-            yield TailItem(position, None)
-            alive = self._now()
+            yield TailPage(position, ())
+            alive, promised = self._now(), False
             while not self._stopped.is_set():
                 asked = self._now()
                 self._woken.clear()
                 events, reached = await self._ask(position)
-                for event in events:
-                    if self._stopped.is_set():
-                        return
-                    yield TailItem(event.seq, event)
-                    alive = self._now()
                 moved, position = reached > position, reached
-                if not (len(events) == _PAGE or (moved and position < self._newest)):  # else there is more already
+                more = len(events) == _PAGE or (moved and position < self._newest)
+                if events or promised or self._now() >= alive + HEARTBEAT_SECONDS:
+                    yield TailPage(position, events, more)
+                    alive, promised = self._now(), more
+                if not more:
                     await self._wait(self._woken, alive + HEARTBEAT_SECONDS - self._now())
                     await self._wait(self._stopped, asked + _PACE_SECONDS - self._now())
-                if self._now() >= alive + HEARTBEAT_SECONDS:
-                    yield TailItem(position, None)
-                    alive = self._now()
 
     def _now(self) -> float:
         return self._clock.monotonic()

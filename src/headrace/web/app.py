@@ -21,7 +21,6 @@ from headrace.web.api import (
     grants,
     health,
     keys,
-    link_pages,
     metrics,
     oidc,
     root,
@@ -32,7 +31,8 @@ from headrace.web.api import (
     viewer_tokens,
 )
 from headrace.web.client_address import Network
-from headrace.web.door import Door
+from headrace.web.console import embed, failures, page, pages, render
+from headrace.web.door import Route
 from headrace.web.fast_lane import FastLane
 from headrace.web.middleware.access_log import AccessLog
 from headrace.web.middleware.body_limit import BodyLimit
@@ -45,7 +45,7 @@ from headrace.web.openapi import WRITE_PATH, document
 _WRITE = re.compile(WRITE_PATH.replace("{bucket}", "[^/]+") + r"\Z")
 _NOUNS = (
     events, buckets, grants, auth, oidc, users, keys, viewer_tokens, signing_keys, usage, dead_letters, status, health,
-    metrics, backup, root, link_pages,
+    metrics, backup, root, embed,
 )  # fmt: skip
 
 
@@ -60,6 +60,8 @@ class WebOptions:
     """Those whose word about where a request comes from counts."""
     cors_origins: frozenset[bytes] = frozenset()
     """Whose pages may read events with a token."""
+    embed_origins: tuple[str, ...] = ()
+    """Whose pages may show the embeddable viewer in a frame."""
     metrics_open: bool = True
     """Whether /metrics is answered without a key."""
     access_log: bool = False
@@ -94,10 +96,14 @@ def json_app(services: Services, options: WebOptions) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are counted in front (10 µs a request)
     )
     app.state.services, app.state.options = services, options
+    for each in pages.ALL:
+        app.router.routes.extend(each.routes.routes)
     for noun in _NOUNS:
         # Not include_router: it looks each request up a second time, in the included router (8 µs).
         app.router.routes.extend(noun.routes.routes)
+    app.mount(render.STATIC_URL, root.Static(directory=render.STATIC))
     app.mount("/static", root.Static(directory=root.STATIC))
+    app.state.show_error, app.state.show_lost = failures.show, page.show_lost
     app.state.methods_of = lambda path: methods_of(app, path)
     app.state.openapi_json = cache(lambda: encode(document(app)))
     errors.install(app)
@@ -108,7 +114,7 @@ def methods_of(app: FastAPI, path: str) -> list[str]:
     """Every method that `path` takes, through whichever door: for the header `Allow`."""
     methods = {"OPTIONS"}
     for route in app.routes:
-        if isinstance(route, Door) and route.path_regex.match(path):
+        if isinstance(route, Route) and route.path_regex.match(path):
             methods |= route.all_methods
     if _WRITE.match(path):
         methods.add("POST")

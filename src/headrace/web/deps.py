@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -13,6 +14,9 @@ from headrace.services import Services
 from headrace.web.caller import address_of, credential_of
 
 PRINCIPAL_KEY = "headrace.principal"
+IDENTIFY_KEY = "headrace.identify"
+"""In the scope of a request whose credential is no header: how to find out who is asking (pages of the console)."""
+Identify = Callable[[Request], Awaitable[Principal]]
 _NEVER_LIMITED = frozenset(("/health/live", "/health/ready"))  # an orchestrator would restart a busy server
 FOR_VIEWERS_KEY = "headrace.for_viewers"
 """In the scope of a request: whether its route is marked as one that a viewer token opens. Unmarked, it is not."""
@@ -55,6 +59,9 @@ async def limit_address(request: Request) -> None:
 
 async def identify(request: Request) -> Principal:
     """Who is asking now, known for at most 5 s, whatever was so before: for what lasts longer than a credential."""
+    asked: Identify | None = request.scope.get(IDENTIFY_KEY)
+    if asked is not None:
+        return await asked(request)
     authenticator = services_of(request).authenticator
     header = credential_of(request.scope["headers"])
     known = authenticator.cached(header) if header is not None else None

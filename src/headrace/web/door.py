@@ -23,7 +23,33 @@ from headrace.web.params import ATTRIBUTES, Param, check_names, pairs_of
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-class Door(APIRoute):
+class Route(APIRoute):
+    """A HEAD is answered by the route of GET, and the server leaves the body out. Not where GET streams for ever."""
+
+    def matches(self, scope: MutableMapping[str, Any]) -> tuple[Match, MutableMapping[str, Any]]:
+        if self._answers_head(scope):
+            match, child = super().matches({**scope, "method": "GET"})
+            return match, child
+        return super().matches(scope)
+
+    async def handle(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        if self._answers_head(scope):
+            await self.app(scope, receive, send)
+        else:
+            await super().handle(scope, receive, send)
+
+    def _answers_head(self, scope: MutableMapping[str, Any]) -> bool:
+        return scope.get("method") == "HEAD" and "HEAD" in self.all_methods
+
+    @property
+    def all_methods(self) -> frozenset[str]:
+        """The methods that this path takes through this route."""
+        methods = frozenset(self.methods or ())
+        streams = self.response_class is StreamingResponse
+        return methods | {"HEAD"} if "GET" in methods and not streams else methods
+
+
+class Door(Route):
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
         extra = self.openapi_extra or {}
@@ -54,30 +80,6 @@ class Door(APIRoute):
         if self.body_field is None:
             return []
         return [getattr(self.body_field.field_info, "media_type", "application/json")]
-
-    # A HEAD is answered by the route of GET, and the server leaves the body out. Not where GET streams for ever.
-
-    def matches(self, scope: MutableMapping[str, Any]) -> tuple[Match, MutableMapping[str, Any]]:
-        if self._answers_head(scope):
-            match, child = super().matches({**scope, "method": "GET"})
-            return match, child
-        return super().matches(scope)
-
-    async def handle(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        if self._answers_head(scope):
-            await self.app(scope, receive, send)
-        else:
-            await super().handle(scope, receive, send)
-
-    def _answers_head(self, scope: MutableMapping[str, Any]) -> bool:
-        return scope.get("method") == "HEAD" and "HEAD" in self.all_methods
-
-    @property
-    def all_methods(self) -> frozenset[str]:
-        """The methods that this path takes through this route."""
-        methods = frozenset(self.methods or ())
-        streams = self.response_class is StreamingResponse
-        return methods | {"HEAD"} if "GET" in methods and not streams else methods
 
 
 def _is_empty(request: Request) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -38,6 +38,8 @@ STATUS: dict[type[HeadraceError], int] = {
 """An error has the status of its nearest ancestor here."""
 
 _BY_STATUS = {status: kind for kind, status in reversed(STATUS.items())}
+SHOW_KEY = "headrace.show_error"
+"""In the scope of a request that people make: what shows them an error, in place of a problem document."""
 MOST_ITEMS = 100  # errors spelled out in one answer (API.md); the client mends those first
 
 
@@ -67,8 +69,7 @@ def problem(error: BaseException, request_id: str = "", **members: object) -> Pr
 
     `members` are extension members of the problem (RFC 9457, 3.2).
     """
-    if not isinstance(error, HeadraceError):
-        error = HeadraceError(_unexpected(request_id), code="internal-error")
+    error = expected(error, request_id)
     status = status_of(error)
     document: dict[str, object] = {
         "type": f"/problems/{error.code}",
@@ -81,6 +82,13 @@ def problem(error: BaseException, request_id: str = "", **members: object) -> Pr
     document.update(members)
     body = msgspec.json.encode(document)
     return Problem(status, _headers(error, body), body)
+
+
+def expected(error: BaseException, request_id: str) -> HeadraceError:
+    """Itself, or one that names only the request."""
+    if isinstance(error, HeadraceError):
+        return error
+    return HeadraceError(_unexpected(request_id), code="internal-error")
 
 
 def status_of(error: HeadraceError) -> int:
@@ -153,6 +161,9 @@ def install(app: FastAPI) -> None:
 
 
 def problem_response(request: Request, error: BaseException, **members: object) -> Response:
+    show: Callable[[Request, HeadraceError], Response] | None = request.scope.get(SHOW_KEY)
+    if show is not None:
+        return show(request, expected(error, request_id_in(request.scope)))
     status, headers, body = problem(error, request_id_in(request.scope), **members)
     response = Response(body, status)
     response.raw_headers = headers
@@ -174,7 +185,15 @@ async def _on_http_exception(request: Request, exc: Exception) -> Response:
         return problem_response(request, exc.__cause__)
     if exc.status_code == 405:
         return _method_not_allowed(request)
+    if exc.status_code == 404 and _is_looked_at(request):
+        lost: Response = await request.app.state.show_lost(request, from_http(exc))
+        return lost
     return problem_response(request, from_http(exc))
+
+
+def _is_looked_at(request: Request) -> bool:
+    """Whether somebody typed it into a browser. Whoever calls the API gets problems, whatever they accept."""
+    return not request.url.path.startswith("/v1/") and "text/html" in request.headers.get("accept", "")
 
 
 def from_http(exc: HTTPException) -> HeadraceError:

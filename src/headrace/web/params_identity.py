@@ -68,6 +68,9 @@ def _told(name: str, about: str) -> Param[str | None]:
 OIDC_CODE = _told("code", "What the provider gives tokens for, once.")
 OIDC_STATE = _told("state", "As we sent it there.")
 OIDC_ISS = _told("iss", "Which provider answers (RFC 9207).")
+OIDC_NEXT = _told(
+    "next", "For the console: the path to go to with a cookie of a session. Without it the callback answers tokens."
+)
 OIDC_ERROR = _told("error", "Why the provider did not let the user in.")
 
 

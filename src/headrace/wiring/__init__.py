@@ -20,6 +20,7 @@ from headrace.operations.restore import swap_in
 from headrace.services import Services
 from headrace.web.app import WebOptions, create_app
 from headrace.web.client_address import parse_trusted
+from headrace.web.console.embed import parse_framing
 from headrace.web.fast_lane import App
 from headrace.web.middleware.cors import parse_origins
 from headrace.wiring.adapters import Adapters, control_url, open_adapters
@@ -106,5 +107,6 @@ def _web_options(settings: Settings) -> WebOptions:
         access_log=settings.access_log,
         bodies_max_bytes=settings.bodies_max_bytes,
         cors_origins=parse_origins(settings.cors_origins),
+        embed_origins=parse_framing(settings.embed_origins),
         trusted_proxies=parse_trusted(settings.trusted_proxies),
     )

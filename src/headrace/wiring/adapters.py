@@ -17,6 +17,7 @@ from headrace.adapters.sql.buckets import SqlBuckets
 from headrace.adapters.sql.database import ControlDatabase
 from headrace.adapters.sql.engine import file_url
 from headrace.adapters.sql.keys import SqlKeys
+from headrace.adapters.sql.saved_searches import SqlSavedSearches
 from headrace.adapters.sql.sessions import SqlSessions
 from headrace.adapters.sql.signing_keys import SqlSigningKeys
 from headrace.adapters.sql.usage import SqlUsage
@@ -47,6 +48,7 @@ class Adapters:
     notifier: Notifier
     queue: SqliteQueue
     recent: MemoryRecent
+    saved_searches: SqlSavedSearches
     sessions: SqlSessions
     signing_keys: SqlSigningKeys
     usage: SqlUsage
@@ -79,6 +81,7 @@ async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
         notifier=_notifier(settings, clock),
         queue=queue,
         recent=MemoryRecent(settings.recent_events),
+        saved_searches=SqlSavedSearches(control),
         sessions=SqlSessions(control),
         signing_keys=SqlSigningKeys(control),
         usage=SqlUsage(control),

@@ -24,10 +24,12 @@ from headrace.metering.usage import UsageDesk, UsageMeter
 from headrace.operations.backup import Backup
 from headrace.operations.dead_letters import DeadLetterDesk, Envelope
 from headrace.operations.health import About, Health
+from headrace.operations.history import SAMPLE_SECONDS, History
 from headrace.operations.restore import Restore
 from headrace.operations.watched_queue import WatchedQueue
 from headrace.query.export import TEXT_FORMATS, Export
 from headrace.query.reader import Reader
+from headrace.query.saved import SavedSearchDesk
 from headrace.query.tail import Tail
 from headrace.retention.retention import Retention
 from headrace.services import Services
@@ -60,8 +62,9 @@ def build(settings: Settings, ports: Adapters, restart: asyncio.Event) -> Featur
     waiter = StoredWaiter(ports.events, ports.bus)
     meter = UsageMeter(ports.usage, ports.clock)
     intake = Intake(batcher, waiter, ports.clock, ports.metrics)
+    services = _services(settings, ports, queue, intake, identity, meter, restart)
     return Features(
-        services=_services(settings, ports, queue, intake, identity, meter, restart),
+        services=services,
         identity=identity,
         batcher=batcher,
         meter=meter,
@@ -70,6 +73,7 @@ def build(settings: Settings, ports: Adapters, restart: asyncio.Event) -> Featur
             *_steps(settings, ports, queue, batcher),
             *identity.steps,
             Step("usage", meter.step, Pace(idle=settings.usage_interval)),
+            Step("history", services.history.step, Pace(idle=SAMPLE_SECONDS)),
         ],
     )
 
@@ -109,6 +113,7 @@ def _services(
     return Services(
         authenticator=identity.authenticator,
         sign_in=identity.sign_in,
+        browser=identity.browser,
         registration=identity.registration,
         users=identity.users,
         keys=identity.keys,
@@ -121,6 +126,7 @@ def _services(
         usage=UsageDesk(ports.usage, meter, clock),
         intake=intake,
         reader=Reader(ports.events, ports.recent, metrics, clock),
+        saved=SavedSearchDesk(ports.saved_searches, clock),
         tail=Tail(ports.events, ports.bus, clock, metrics, most=settings.tails),
         export=Export(ports.events, {**TEXT_FORMATS, "parquet": ParquetFormat()}),
         dead_letters=DeadLetterDesk(
@@ -136,6 +142,7 @@ def _services(
             free_bytes=free_bytes,
             min_free_bytes=settings.min_free_bytes,
         ),
+        history=History(queue, ports.events, metrics, clock),
         backup=Backup(snapshots, data, clock, ports.audit, __version__),
         restore=Restore(data, _BACKED_UP, clock, ports.audit, free_bytes=free_bytes, restart=restart.set),
         metrics=metrics,

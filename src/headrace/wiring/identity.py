@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from headrace.adapters.memory.limiter import MemoryLimiter
 from headrace.adapters.system.key_file import SystemKeyFile
 from headrace.auth.authenticate import Authenticator
+from headrace.auth.browser import BrowserSessions
 from headrace.auth.guard import Guard
 from headrace.auth.key_desk import KeyDesk
 from headrace.auth.last_used import LastUsed
-from headrace.auth.oidc import BeginSession, Oidc, OidcOptions
+from headrace.auth.oidc import Oidc, OidcOptions
 from headrace.auth.oidc_arrivals import parse_role_map
 from headrace.auth.passwords import Passwords
 from headrace.auth.post import Post
 from headrace.auth.registration import Registration, RegistrationOptions
 from headrace.auth.sealing import Sealer, secret_of
-from headrace.auth.sign_in import SignIn, SignInOptions, TokenPair
+from headrace.auth.sign_in import SignIn, SignInOptions
 from headrace.auth.tokens import AccessTokens
 from headrace.auth.users import UserDesk, UserDeskOptions
 from headrace.auth.viewer import ViewerTokens
 from headrace.config import Settings
-from headrace.model.account import User
 from headrace.ports.limiter import Limit
 from headrace.query.filters import parse_filter
 from headrace.wiring.adapters import Adapters
@@ -37,6 +37,7 @@ class Identity:
     """What `auth/` does, put together."""
 
     authenticator: Authenticator
+    browser: BrowserSessions
     keys: KeyDesk
     last_used: LastUsed
     oidc: Oidc | None
@@ -74,11 +75,7 @@ def build_identity(settings: Settings, ports: Adapters) -> Identity:
     post = Post(ports.notifier, ports.metrics, clock)
     tokens = AccessTokens(ports.signing_keys, sealer, clock, url, settings.access_token_seconds)
     viewers = ViewerTokens(tokens, parse_filter, ports.audit, clock)
-
-    async def begin_session(user: User, address: str, how: str) -> TokenPair:
-        return await sign_in.begin_session(user, address, how)  # below: each of these needs the one after it
-
-    oidc = _oidc(settings, ports, begin_session, sealer, url, guard)
+    oidc = _oidc(settings, ports, sealer, url, guard)
     last_used = LastUsed(ports.keys)
     authenticator = Authenticator(ports.keys, ports.sessions, ports.accounts, tokens, viewers, oidc, last_used, clock)
     forget, accounts, sessions, audit = authenticator.forget, ports.accounts, ports.sessions, ports.audit
@@ -86,6 +83,7 @@ def build_identity(settings: Settings, ports: Adapters) -> Identity:
     sign_in = SignIn(accounts, sessions, passwords, tokens, guard, audit, clock, at_sign_in, forget)
     return Identity(
         authenticator=authenticator,
+        browser=BrowserSessions(sessions, sign_in, authenticator, clock),
         keys=KeyDesk(ports.keys, ports.buckets, clock, forget),
         last_used=last_used,
         oidc=oidc,
@@ -135,9 +133,7 @@ def _desk(settings: Settings, url: str) -> UserDeskOptions:
     )
 
 
-def _oidc(
-    settings: Settings, ports: Adapters, begin_session: BeginSession, sealer: Sealer, url: str, guard: Guard
-) -> Oidc | None:
+def _oidc(settings: Settings, ports: Adapters, sealer: Sealer, url: str, guard: Guard) -> Oidc | None:
     if ports.identity_provider is None:
         return None
     options = OidcOptions(
@@ -147,4 +143,4 @@ def _oidc(
         role_map=parse_role_map(settings.oidc_role_map),
         redirect_uri=f"{url}{_CALLBACK}",
     )
-    return Oidc(ports.identity_provider, ports.accounts, ports.clock, begin_session, sealer, options, guard)
+    return Oidc(ports.identity_provider, ports.accounts, ports.clock, sealer, options, guard)

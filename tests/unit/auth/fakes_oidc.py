@@ -127,9 +127,8 @@ class House:
         self.accounts = HeldUsers()
         self.sessions: list[tuple[User, str, str]] = []
         options = OidcOptions(tokens.client_id, audience, roles_claim, ROLE_MAP, CALLBACK)
-        self.oidc = Oidc(
-            self.provider, self.accounts, self.clock, self._begin_session, OpenSeal(), options, guard_of(self.clock)  # type: ignore[arg-type]
-        )
+        guard = guard_of(self.clock)
+        self.oidc = Oidc(self.provider, self.accounts, self.clock, OpenSeal(), options, guard)  # type: ignore[arg-type]
 
     async def _begin_session(self, user: User, address: str, how: str) -> Any:
         self.sessions.append((user, address, how))
@@ -150,7 +149,8 @@ class House:
         self, cookie: str, code: str = "code-1", state: str | None = None, issuer: str | None = None
     ) -> Any:
         state = self.provider.sent[-1]["state"] if state is None else state
-        return await self.oidc.finish(code, state, cookie, ADDRESS, issuer=issuer)
+        arrived = await self.oidc.finish(code, state, cookie, ADDRESS, issuer=issuer)
+        return await self._begin_session(arrived.user, ADDRESS, "oidc")
 
 
 def challenge_of(verifier: str) -> str:

@@ -191,14 +191,27 @@ async def test_a_grant_on_a_bucket_that_is_gone_is_left_out() -> None:
     assert await stage.desk.list(BOOTSTRAP, None, 10) == [(key, {"billing": READ})]
 
 
+async def test_an_admin_may_ask_for_the_keys_of_one_user_and_others_only_for_their_own() -> None:
+    stage = KeyStage()
+    theirs, _ = await made(stage, BOOTSTRAP)
+    mine, _ = await made(stage, user())
+    assert await stage.desk.list(user(Role.ADMIN), None, 10, user().id) == [(mine, {})]
+    assert await stage.desk.list(user(), None, 10, user().id) == [(mine, {})]
+    assert await stage.desk.list(user(), None, 10, "u-9") == []
+    assert theirs.owner_id is None
+
+
 async def test_a_revoked_key_is_recorded_forgotten_and_no_longer_listed() -> None:
     stage = KeyStage()
     key, _ = await made(stage, user())
+    assert await stage.desk.get(user(), key.id) == key
     await stage.desk.revoke(user(), key.id, ADDRESS)
     assert stage.keys.keys[key.id].revoked_at == NOW
     assert (stage.keys.audited[-1].action, stage.keys.audited[-1].target_id) == ("key.revoked", key.id)
     assert stage.forgotten == [("api_key", key.id)]
     assert await stage.desk.list(user(), None, 10) == []
+    with pytest.raises(NotFound):
+        await stage.desk.get(user(), key.id)
     with pytest.raises(NotFound):
         await stage.desk.revoke(user(), key.id, ADDRESS)
 
@@ -216,6 +229,8 @@ async def test_the_key_of_another_is_as_one_that_is_not_there() -> None:
         (BOOTSTRAP, "mfrggzdfmztwq2lk"),
         (BOOTSTRAP, "no id\ud800"),
     ):
+        with pytest.raises(NotFound):
+            await stage.desk.get(caller, key_id)
         with pytest.raises(NotFound) as refusal:
             await stage.desk.revoke(caller, key_id, ADDRESS)
         said.add((refusal.value.code, refusal.value.detail.replace(repr(key_id), "…")))

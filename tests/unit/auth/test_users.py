@@ -225,6 +225,24 @@ async def test_nobody_else_reads_users_and_those_that_are_there_are_as_those_tha
     assert len(said) == 1
 
 
+@pytest.mark.parametrize("caller", [root, mia, BOOTSTRAP])
+async def test_managers_and_admins_find_a_user_by_the_exact_name_or_address(
+    stage: UserStage, caller: Principal
+) -> None:
+    assert await stage.desk.named(caller, " BOB ") == BOB
+    assert await stage.desk.named(caller, "Bob@Example.com") == BOB
+    for nobody in ("bo", "bób", "", "\ud800"):
+        with pytest.raises(NotFound):
+            await stage.desk.named(caller, nobody)
+
+
+@pytest.mark.parametrize("caller", [bob, KEY, VIEWER])
+async def test_others_cannot_find_out_who_is_there(stage: UserStage, caller: Principal) -> None:
+    for name in ("bob", "nobody"):
+        with pytest.raises(Forbidden):
+            await stage.desk.named(caller, name)
+
+
 async def test_everyone_gets_oneself(stage: UserStage) -> None:
     assert await stage.desk.get(ada, ADA.id) == ADA
 

@@ -99,6 +99,15 @@ async def test_bad_names_are_invalid_at_the_name(name: str) -> None:
     assert stage.buckets.asked == []
 
 
+async def test_what_one_sees_is_measured_where_one_may_read_and_bounded() -> None:
+    stage = Stage()
+    billing, inbox, _secret = [await stage.catalog.create(ADMIN, name) for name in ("billing", "inbox", "secret")]
+    grants = {billing.id: frozenset({Permission.READ}), inbox.id: frozenset({Permission.WRITE})}
+    caller = Principal("u1", "user", "ada", Role.USER, grants)
+    assert await stage.catalog.measured(caller, 10) == ([(billing, STATS), (inbox, None)], 2)
+    assert await stage.catalog.measured(caller, 1) == ([(billing, STATS)], 2)
+
+
 async def test_names_of_the_system_cannot_be_made() -> None:
     with pytest.raises(Forbidden):
         await Stage().catalog.create(ADMIN, "_mine")

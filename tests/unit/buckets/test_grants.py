@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from headrace.buckets.catalog import BucketCatalog
 from headrace.buckets.grants import GrantDesk
 from headrace.errors import Forbidden, NotFound
-from headrace.model.account import Grant, User
+from headrace.model.account import Account, Grant, User
 from headrace.model.audit import AuditRecord
 from headrace.model.bucket import Bucket
 from headrace.model.principal import Permission, Principal, Role
@@ -33,6 +34,11 @@ class GrantedAccounts:
 
     async def find_user(self, user_id: str) -> User | None:
         return User(ADA, "ada", None, Role.USER, 0) if user_id == ADA else None
+
+    async def find_account(self, user_id: str) -> Account | None:
+        user = await self.find_user(user_id)
+        mine = {bucket: some for (bucket, whose), some in self.grants.items() if whose == user_id}
+        return Account(user, mine) if user else None
 
     async def put_grant(
         self, bucket_id: int, user_id: str, permissions: frozenset[Permission], audit: AuditRecord
@@ -125,6 +131,21 @@ async def test_grants_are_listed_for_who_manages(stage: Stage) -> None:
     await stage.put(ADMIN, "billing", READ)
     assert await stage.desk.list(user(stage, MANAGE), "billing") == [Grant(ADA, "ada", READ)]
     assert await stage.desk.list(ADMIN, "_audit") == []
+
+
+async def test_what_a_user_may_do_is_shown_to_admins_to_the_user_and_elsewhere_by_who_manages(stage: Stage) -> None:
+    for bucket in ("_audit", "billing"):
+        await stage.put(ADMIN, bucket, READ)
+    ids = {name: (await stage.buckets.find(name)).id for name in ("_audit", "billing")}  # type: ignore[union-attr]
+    herself = Principal(ADA, "user", "ada", Role.USER, dict.fromkeys(ids.values(), READ), owner_id=ADA)
+
+    async def shown(caller: Principal) -> list[str]:
+        return [bucket.name for bucket, _ in await stage.desk.of_user(caller, ADA)]
+
+    assert await shown(ADMIN) == await shown(herself) == ["_audit", "billing"]
+    assert await shown(user(stage, MANAGE)) == ["billing"]
+    assert await shown(user(stage, READ | WRITE)) == []
+    assert await shown(replace(herself, id="k7", kind="api_key")) == []
 
 
 @pytest.mark.parametrize("permissions", [READ, WRITE, READ | WRITE])

@@ -41,6 +41,9 @@ class NoMetrics:
 
     def watch(self, gauge: Metric, read: Callable[[], float]) -> None: ...
 
+    def values(self, metric: Metric) -> dict[tuple[str, ...], float]:
+        return {}
+
     def render(self) -> tuple[str, bytes]:
         return "", b""
 

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import pytest
 
+from headrace.adapters.prometheus.metrics import PrometheusMetrics
 from headrace.errors import Unavailable
 from headrace.ingest.drain import Drain
 from headrace.ingest.frame import Frame, encode_block, encode_frame, pack_letter, show_letter
+from headrace.kit.ids import uuid7
 from headrace.model.block import Block, Delivery
+from headrace.model.metric import DRAIN_LAG_SECONDS
 from tests.unit.ingest.fakes import NOW, FixedClock, HeldQueue, ListedEvents, ListedLetters, NoMetrics, Silent
 
 
@@ -38,6 +41,15 @@ async def test_what_waits_is_stored_told_and_then_acked(bench: Bench) -> None:
     assert bench.events.messages == ["a", "b", "c", "d"]
     assert bench.told.told[0].block_ids == {1, 2}
     assert [delivery.block.id for delivery in bench.queue.acked] == [1, 2]
+
+
+async def test_the_lag_is_that_of_the_oldest_block(bench: Bench) -> None:
+    metrics = PrometheusMetrics()
+    bench.drain._metrics = metrics
+    for milliseconds in (100, 2_500):
+        bench.put(frame("a"), id=uuid7(NOW - milliseconds * 1_000))
+    await bench.drain.step()
+    assert metrics.values(DRAIN_LAG_SECONDS)[()] == pytest.approx(2.5, abs=0.002)  # a UUIDv7 tells whole ms
 
 
 async def test_a_store_that_is_away_puts_the_blocks_back(bench: Bench) -> None:

@@ -14,7 +14,7 @@ from headrace.errors import Overloaded, Unavailable
 from headrace.model.event import StoredEvent
 from headrace.model.query import EventFilter
 from headrace.ports.bus import Stored
-from headrace.query.tail import Tail, TailItem, TailStream
+from headrace.query.tail import Tail, TailItem, TailPage, TailStream
 from tests.support.events import stored_event
 from tests.unit.query.fakes import BUCKET, WHOLE, CountingMetrics, FakeEvents
 
@@ -266,3 +266,34 @@ async def test_a_cancelled_reader_frees_its_place() -> None:
     await desk.clock.advance(0)
     assert desk.metrics.values["tails",] == 0
     assert not desk.bus._listeners
+
+
+async def test_pages_say_whether_another_follows_at_once_and_keep_that_promise() -> None:
+    desk = Desk(stored=400)
+    pages = desk.tail.follow_pages(WHOLE, EVERYTHING, after=0)
+    found = [await anext(pages) for _ in range(4)]
+    assert [(len(page.events), page.position, page.more) for page in found] == [
+        (0, 0, False),
+        (200, 200, True),
+        (200, 400, True),
+        (0, 400, False),
+    ]
+    await pages.aclose()
+
+
+async def test_a_page_that_is_not_full_is_not_followed_at_once() -> None:
+    desk = Desk(stored=3)
+    pages = desk.tail.follow_pages(WHOLE, EVERYTHING, after=0)
+    await anext(pages)
+    assert await anext(pages) == TailPage(3, [stored_event(seq) for seq in (1, 2, 3)], more=False)
+    await pages.aclose()
+
+
+async def test_the_position_is_the_newest_one_and_what_is_stored_later_comes_behind_it() -> None:
+    desk = Desk(stored=5)
+    items = desk.follow(after=await desk.tail.position())
+    await desk.clock.advance(0)
+    await desk.store(stored_event(6))
+    await desk.clock.advance(1)
+    assert seqs(items) == [6]
+    await stop(desk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from headrace.web.app import WebOptions, create_app
 NOW = 1_800_000_000_000_000
 ADMIN = Principal("admin", "api_key", "bootstrap", Role.ADMIN)
 USER = Principal("user", "api_key", "nobody", Role.USER)
+SESSIONS = {"hrb_admin": replace(ADMIN, kind="user"), "hrb_user": replace(USER, kind="user")}
 KEYS = {"Bearer admin": ADMIN, "Bearer user": USER}
 DEFAULT = Bucket(1, "default", "", None, NOW)
 
@@ -153,6 +154,20 @@ class OpenGate:
         return self.admit(principal, bucket)
 
 
+class Browser:
+    """Sessions of the console: `hrb_admin` and `hrb_user` are cookies of those."""
+
+    async def principal_of(self, cookie: str) -> Principal:
+        if cookie not in SESSIONS:
+            raise Unauthenticated("Your session has ended: sign in again.")
+        return SESSIONS[cookie]
+
+
+class Registration:
+    async def nobody_yet(self) -> bool:
+        return False
+
+
 class World:
     """The application with fakes behind it."""
 
@@ -164,6 +179,7 @@ class World:
             SimpleNamespace(
                 authenticator=Authenticator(), buckets=self.buckets, reader=self.reader, tail=self.tail,
                 metrics=self.metrics, health=self.health, gate=OpenGate(), clock=SimpleNamespace(now=lambda: NOW),
+                browser=Browser(), registration=Registration(), oidc=None,
                 require=require, require_admin=require_admin, view=view,
             ),
         )  # fmt: skip

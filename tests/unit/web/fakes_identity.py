@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 
+from headrace.auth.oidc import Arrived
 from headrace.auth.sign_in import TokenPair
 from headrace.model.account import User
 from headrace.model.principal import Principal, Role
@@ -43,15 +44,17 @@ class IdentityWorld(World):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.sign_in = Feature(login=PAIR, refresh=PAIR)
-        self.registration = Feature()
+        self.sign_in = Feature(login=PAIR, refresh=PAIR, begin_session=PAIR)
+        self.browser = Feature(begin="hrb_new", sign_in="hrb_new", principal_of=SIGNED_IN)
+        self.registration = Feature(nobody_yet=False)
         self.users = Feature(
             me=ADA, change_me=ADA, list=[ADA], get=ADA, create=(ADA, "https://h/set-up?token=t"), change=ADA
         )
         self.keys, self.grants, self.usage = Feature(list=[]), Feature(list=[]), Feature(report=[])
         self.viewer_tokens, self.tokens = Feature(mint=("v.t.k", NOW)), Feature(jwks={"keys": []}, rotate="k2")
-        self.oidc: Feature | None = Feature(begin=("https://idp.example/auth?state=s", "sealed"), finish=PAIR)
-        for name in ("sign_in", "registration", "users", "keys", "grants", "usage", "viewer_tokens", "tokens", "oidc"):
+        begun = ("https://idp.example/auth?state=s", "sealed")
+        self.oidc: Feature | None = Feature(begin=begun, finish=Arrived(ADA, None))
+        for name in [name for name, feature in vars(self).items() if isinstance(feature, Feature)]:
             setattr(self.services, name, getattr(self, name))  # a namespace: see World
 
     def without_provider(self) -> IdentityWorld:

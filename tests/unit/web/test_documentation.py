@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from headrace.web.api.root import STATIC
+from headrace.web.console import render
 from tests.unit.web.fakes import World
 
-VENDORED = [folder for folder in STATIC.iterdir() if (folder / "SHA256SUMS").exists()]
+VENDORED = [sums.parent for place in (STATIC, render.STATIC) for sums in sorted(place.glob("*/SHA256SUMS"))]
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_vendored_files_are_as_they_were_published_with_their_licence(folder: An
     assert "LICENSE" in files
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/verify", "/reset-password", "/set-up"])
+@pytest.mark.parametrize("path", ["/sign-in", "/forgot-password", "/docs", "/verify", "/reset-password", "/set-up"])
 async def test_the_pages_load_nothing_from_elsewhere_and_run_no_inline_script(path: str) -> None:
     world = World()
     page = await world.ask("GET", path, key=None)
@@ -44,8 +45,8 @@ async def test_the_pages_load_nothing_from_elsewhere_and_run_no_inline_script(pa
     assert "unsafe-eval" not in policy
 
 
-async def test_the_front_page_never_repeats_what_the_client_calls_the_host() -> None:
-    page = await World().ask("GET", "/", headers={"host": "evil.example"})
+async def test_the_first_page_never_repeats_what_the_client_calls_the_host() -> None:
+    page = await World().ask("GET", "/sign-in", headers={"host": "evil.example"})
     assert "evil.example" not in page.text
     assert "curl" in page.text
 

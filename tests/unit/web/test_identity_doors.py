@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from headrace.auth.oidc import Arrived
 from headrace.errors import Gone, Invalid, ItemError, Unauthenticated
 from headrace.kit.times import SECOND
 from headrace.model.account import ApiKey, Grant, UsageLine
@@ -350,6 +351,32 @@ async def test_coming_back_answers_the_pair_and_takes_the_cookie_away(world: Ide
     assert "max-age=0" in answer.headers["set-cookie"].lower()
     assert world.oidc is not None
     assert world.oidc.calls == [("finish", ("c", "s", "sealed", "127.0.0.1"), {"issuer": "https://idp.example"})]
+    assert world.sign_in.calls == [("begin_session", (ADA, "127.0.0.1", "oidc"), {})]
+
+
+async def test_coming_back_to_the_console_begins_a_session_in_a_cookie(world: IdentityWorld) -> None:
+    assert world.oidc is not None
+    world.oidc.answers["finish"] = Arrived(ADA, "/explore?q=a")
+    query = {"code": "c", "state": "s"}
+    headers = {"cookie": "headrace_oidc=sealed; headrace_session=hrb_old"}
+    answer = await world.ask("GET", "/v1/auth/oidc/callback", key=None, params=query, headers=headers)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/explore?q=a")
+    session, state = answer.headers.get_list("set-cookie")
+    assert session.startswith("headrace_session=hrb_new; HttpOnly;")
+    assert state.startswith("headrace_oidc=")
+    assert "max-age=0" in state.lower()
+    assert world.browser.calls == [("begin", (ADA, "127.0.0.1", "oidc"), {}), ("end", ("hrb_old", "127.0.0.1"), {})]
+    assert world.sign_in.calls == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sealed"),
+    [("/explore?q=a", "/explore?q=a"), ("https://evil.example", "/"), ("//evil.example", "/"), ("/" + "a" * 2000, "/")],
+)
+async def test_the_way_back_leads_nowhere_else(world: IdentityWorld, wanted: str, sealed: str) -> None:
+    await world.ask("GET", "/v1/auth/oidc/login", key=None, params={"next": wanted})
+    assert world.oidc is not None
+    assert world.oidc.calls == [("begin", (sealed,), {})]
 
 
 async def test_a_refusal_of_the_provider_is_401_and_leaves_the_cookie(world: IdentityWorld) -> None:
@@ -378,8 +405,8 @@ async def test_a_page_of_a_link_changes_nothing_says_nothing_and_is_strict(world
     policy = set(page.headers["content-security-policy"].split("; "))
     assert {"default-src 'none'", "script-src 'self'", "style-src 'self'", "form-action 'none'"} <= policy
     assert not re.search(r"<script>| style=| on[a-z]+=", page.text)
-    for address in re.findall(r'(?:src|href)="([^"]+)"', page.text):
-        assert address.startswith("/static/links/")
+    for address in re.findall(r'<(?:script|link)[^>]* (?:src|href)="([^"]+)"', page.text):
+        assert address.startswith("/static/console/")
         assert (await world.ask("GET", address, key=None)).status_code == 200
 
 

@@ -51,9 +51,8 @@ def path_of(door: Door) -> str:
 
 def test_the_marked_doors_are_the_reads_of_events() -> None:
     reads = {"/events", "/events/{id}", "/histogram", "/facets", "/tail", "/export"}
-    assert {(method, door.path) for method, door in MARKED} == {
-        ("GET", f"/v1/buckets/{{bucket}}{end}") for end in reads
-    }
+    paths = {f"/v1/buckets/{{bucket}}{end}" for end in reads} | {"/embed/{bucket}/events"}
+    assert {(method, door.path) for method, door in MARKED} == {("GET", path) for path in paths}
 
 
 def test_a_good_part_of_the_doors_is_tried() -> None:

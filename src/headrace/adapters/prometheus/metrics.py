@@ -72,6 +72,14 @@ class PrometheusMetrics(Collector):
     def watch(self, gauge: Metric, read: Callable[[], float]) -> None:
         self._watched.append((gauge.name, read))
 
+    def values(self, metric: Metric) -> dict[tuple[str, ...], float]:
+        if metric.kind is Kind.HISTOGRAM:
+            raise ValueError(f"{metric.name} is a histogram, which has no single value")
+        with self._lock:
+            found = {labels: cell[0] for labels, cell in self._values[metric.name].items()}
+        watched = sum(read() for name, read in self._watched if name == metric.name)
+        return {labels: value + watched for labels, value in found.items()}
+
     def render(self) -> tuple[str, bytes]:
         return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry)
 

@@ -233,6 +233,26 @@ class UsageRow(Base):
     )
 
 
+class SavedSearchRow(Base):
+    """A search that a user keeps: the query string of Explore, at most 4 KiB. A shared one is seen by all who may read
+    the bucket."""
+
+    __tablename__ = "saved_searches"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    owner_id: Mapped[UserId] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    bucket_id: Mapped[int] = mapped_column(_Serial, ForeignKey("buckets.id", ondelete="CASCADE"), autoincrement=False)
+    name: Mapped[str] = mapped_column(String(100))
+    query: Mapped[str] = mapped_column(Text)
+    shared: Mapped[bool] = mapped_column(Boolean)
+    created_at: Mapped[Micros]
+
+    __table_args__ = (
+        UniqueConstraint("owner_id", "bucket_id", "name"),
+        Index(None, "bucket_id", "shared"),  # those that others share
+    )
+
+
 class AuditRow(Base):
     """An audit record that is not yet durable in the queue; `position` is the order in which they were written."""
 

@@ -8,13 +8,9 @@ from functools import partial
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
-from headrace.errors import ItemError, Malformed
-from headrace.model.query import EventFilter
-from headrace.query.filters import is_filter_param, parse_filter
 from headrace.query.render import event_json, time_text
 from headrace.query.tail import TailStream
-from headrace.services import Services
-from headrace.web.answers import JsonBytes, attachment, begun, encode
+from headrace.web.answers import JsonBytes, begun, encode
 from headrace.web.deps import Has, Readable, readable, services_of, still_readable
 from headrace.web.door import documented, router
 from headrace.web.params import (
@@ -32,14 +28,13 @@ from headrace.web.params import (
     OFFSET,
     ORDER,
     ask,
-    pairs_of,
 )
+from headrace.web.reading import STREAM_HEADERS, exported, filter_of, position_of
 from headrace.web.schemas import Event, EventPage, FacetsAnswer, HistogramAnswer
 
 routes = router("Events")
 
 _RECONNECT_MS = 1_000
-_STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}  # or nginx holds events back
 
 
 @routes.get(
@@ -55,7 +50,7 @@ async def page(request: Request) -> Response:
     services, view = services_of(request), await readable(request)
     found = await services.reader.list(
         view,
-        _filter(request, services),
+        filter_of(request, services),
         order=ask(request, ORDER),
         limit=ask(request, LIMIT),
         cursor=ask(request, CURSOR),
@@ -89,7 +84,7 @@ async def one(request: Request, view: Readable, services: Has) -> Response:
 async def histogram(request: Request, view: Readable, services: Has) -> Response:
     """A bar for each interval, empty ones too; more than 2,000 are refused."""
     found = await services.reader.histogram(
-        view, _filter(request, services), interval=ask(request, INTERVAL), by=ask(request, BY)
+        view, filter_of(request, services), interval=ask(request, INTERVAL), by=ask(request, BY)
     )
     bars = [
         {"time": time_text(bar.time), "count": bar.count} | ({"by": dict(bar.by)} if bar.by else {})
@@ -108,7 +103,7 @@ async def histogram(request: Request, view: Readable, services: Has) -> Response
 async def facets(request: Request, view: Readable, services: Has) -> Response:
     """The most frequent values of each field, most frequent first."""
     found = await services.reader.facets(
-        view, _filter(request, services), fields=ask(request, FIELDS), limit=ask(request, FACET_LIMIT)
+        view, filter_of(request, services), fields=ask(request, FIELDS), limit=ask(request, FACET_LIMIT)
     )
     return JsonBytes(encode({"facets": found}))
 
@@ -126,10 +121,10 @@ async def tail(request: Request, view: Readable, services: Has) -> Response:
 
     `data:` is the event, `id:` its position. A comment every 15 seconds keeps proxies from closing the stream.
     """
-    followed = services.tail.follow(view, _filter(request, services), _position(request))
+    followed = services.tail.follow(view, filter_of(request, services), position_of(request))
     # The first piece is at hand before the answer begins: what is stored from then on is in the stream.
     stream = await begun(_as_sse(followed, view.bucket.name, partial(still_readable, request, view)))
-    return StreamingResponse(stream, media_type="text/event-stream", headers=_STREAM_HEADERS)
+    return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
 @routes.get(
@@ -150,25 +145,7 @@ async def tail(request: Request, view: Readable, services: Has) -> Response:
 )
 async def export(request: Request, view: Readable, services: Has) -> Response:
     """All events that match, oldest first, as a file. A connection that is cut means that the file is not whole."""
-    made = services.export.open(view, _filter(request, services), ask(request, FORMAT))
-    headers = {**_STREAM_HEADERS, "content-disposition": attachment(made.file_name)}
-    return StreamingResponse(await begun(made.chunks), media_type=made.content_type, headers=headers)
-
-
-def _filter(request: Request, services: Services) -> EventFilter:
-    pairs = [pair for pair in pairs_of(request) if is_filter_param(pair[0])]
-    return parse_filter(pairs, services.clock.now())
-
-
-def _position(request: Request) -> int | None:
-    """The position after which a tail goes on. Raises Malformed."""
-    text = request.headers.get("last-event-id", "").strip()
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        item = ItemError("invalid-value", "send the `id` of the last event that came", field="Last-Event-ID")
-        raise Malformed("Last-Event-ID is not a position.", items=[item])
-    return int(text)
+    return await exported(request, services, view, filter_of(request, services))
 
 
 async def _as_sse(followed: TailStream, bucket: str, readable: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:

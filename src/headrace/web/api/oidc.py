@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
-from headrace.auth.oidc import Oidc
+from headrace.auth.oidc import Arrived, Oidc
 from headrace.errors import NotFound, Unauthenticated
 from headrace.services import Services
 from headrace.web.answers import JsonBytes, encode
 from headrace.web.caller import address_of
-from headrace.web.deps import Has
+from headrace.web.console import session
+from headrace.web.console.local import local_path
+from headrace.web.deps import Has, services_of
 from headrace.web.door import documented, router
+from headrace.web.errors import SHOW_KEY
 from headrace.web.params import ask
-from headrace.web.params_identity import OIDC_CODE, OIDC_ERROR, OIDC_ISS, OIDC_STATE
+from headrace.web.params_identity import OIDC_CODE, OIDC_ERROR, OIDC_ISS, OIDC_NEXT, OIDC_STATE
 from headrace.web.schemas_accounts import TokenAnswer
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 routes = router("Signing in")
 COOKIE = "headrace_oidc"
 _PATH = "/v1/auth/oidc"
+_NEXT_CHARACTERS = 1_024  # the cookie that it travels in may have 4,096, and is sealed
 _COOKIE_SECONDS = 600  # as long as someone may take at the provider
 
 
@@ -40,11 +44,11 @@ class _Scope(TypedDict):
     response_class=RedirectResponse,
     summary="Sign in through the OpenID provider",
     operation_id="oidc_login",
-    openapi_extra=documented(is_open=True),
+    openapi_extra=documented(OIDC_NEXT, is_open=True),
 )
 async def login(request: Request, services: Has) -> Response:
     """Sends the browser there, with a cookie that ties the answer to this browser."""
-    url, state = await _oidc(services).begin()
+    url, state = await _oidc(services).begin(_wanted(request))
     answer = RedirectResponse(url, status_code=302)
     answer.set_cookie(COOKIE, state, max_age=_COOKIE_SECONDS, **_scope(request))
     return answer
@@ -58,17 +62,37 @@ async def login(request: Request, services: Has) -> Response:
     openapi_extra=documented(OIDC_CODE, OIDC_STATE, OIDC_ISS, OIDC_ERROR, is_open=True, strict=False),
 )
 async def callback(request: Request, services: Has) -> Response:
-    """Where the provider sends the browser back to. Answers as the login does."""
+    """Where the provider sends the browser back to. Answers as the login does, or opens the console when it was begun
+    there."""
+    if "text/html" in request.headers.get("accept", ""):
+        request.scope[SHOW_KEY] = request.app.state.show_error
     oidc = _oidc(services)
     if (error := ask(request, OIDC_ERROR)) is not None:
         raise Unauthenticated(f"The OpenID provider did not let you in: {error[:60]!r}.", code="oidc-refused")
     code, state = ask(request, OIDC_CODE) or "", ask(request, OIDC_STATE) or ""
     cookie = request.cookies.get(COOKIE, "")
-    pair = await oidc.finish(code, state, cookie, address_of(request), issuer=ask(request, OIDC_ISS))
-    # While there is no console that the browser could be sent on to with a cookie of a session, the tokens are the
-    # answer, as at the login. They are in no URL, no cookie and no cache.
-    answer = JsonBytes(encode(TokenAnswer.of(pair).model_dump()), headers={"cache-control": "no-store"})
+    arrived = await oidc.finish(code, state, cookie, address_of(request), issuer=ask(request, OIDC_ISS))
+    answer = await _entered(request, arrived)
     answer.delete_cookie(COOKIE, **_scope(request))  # only now: a strange answer must not spoil a sign-in under way
+    return answer
+
+
+def _wanted(request: Request) -> str | None:
+    wanted = ask(request, OIDC_NEXT)
+    if wanted is None:
+        return None
+    return local_path(wanted if len(wanted) <= _NEXT_CHARACTERS else None)
+
+
+async def _entered(request: Request, arrived: Arrived) -> Response:
+    services, address = services_of(request), address_of(request)
+    if arrived.next is None:  # the tokens are in no URL, no cookie and no cache
+        pair = await services.sign_in.begin_session(arrived.user, address, "oidc")
+        return JsonBytes(encode(TokenAnswer.of(pair).model_dump()), headers={"cache-control": "no-store"})
+    begun = await services.browser.begin(arrived.user, address, "oidc")
+    await session.leave(request, address)
+    answer = RedirectResponse(arrived.next, status_code=303)
+    session.put(answer, request, begun)
     return answer
 
 

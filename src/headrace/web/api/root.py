@@ -1,9 +1,10 @@
-"""Where people land: the front page (until the console is there), and the API's documentation, offline."""
+"""The API's documentation, offline, and the static files that it and the pages need."""
 
 from __future__ import annotations
 
-from html import escape
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
@@ -13,9 +14,12 @@ from starlette.types import Scope
 from headrace.web.answers import JsonBytes
 from headrace.web.door import documented, router
 
+if TYPE_CHECKING:
+    from headrace.web.app import WebOptions
+
 STATIC = Path(__file__).parent.parent / "static"
 SWAGGER = "/static/swagger-ui-5.35.0"
-_OURS = ("docs/", "links/")
+_VERSIONED = re.compile(r"[^/]+-\d+\.\d+\.\d+/")
 
 routes = router("Pages")
 _OPEN = documented(is_open=True)
@@ -26,39 +30,6 @@ _POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {"content-security-policy": _POLICY, "cache-control": "no-cache"}
-
-_FRONT = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Headrace</title>
-<link rel="stylesheet" href="/static/docs/page.css">
-</head>
-<body class="page">
-<main>
-<h1>Headrace</h1>
-<p>This server records events, keeps them, and finds them again. It is running, and it takes requests at
-<code>{base}</code>.</p>
-<p><a href="/docs">The API, to read and to try</a> · <a href="/health/ready">ready?</a> ·
-<a href="/metrics">metrics</a></p>
-<h2>Two minutes</h2>
-<p>The administrator's key is in <code>admin.key</code> in the data directory.</p>
-<pre>KEY=$(cat data/admin.key)
-
-curl {base}/v1/buckets/default/events?ack=stored \\
-  -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
-  -d '{{"action": "invoice.paid", "actor": "user-1842", "message": "Invoice 99311 paid"}}'
-
-curl "{base}/v1/buckets/default/events?actor=user-1842&amp;since=24h" -H "Authorization: Bearer $KEY"
-
-curl "{base}/v1/buckets/default/histogram?since=1h&amp;by=level" -H "Authorization: Bearer $KEY"
-
-curl -N {base}/v1/buckets/default/tail -H "Authorization: Bearer $KEY"</pre>
-</main>
-</body>
-</html>
-"""
 
 _DOCS = f"""<!DOCTYPE html>
 <html lang="en">
@@ -78,12 +49,6 @@ _DOCS = f"""<!DOCTYPE html>
 """
 
 
-@routes.get("/", include_in_schema=False, openapi_extra=_OPEN)
-async def front(request: Request) -> Response:
-    """A short page with the first curl lines."""
-    return HTMLResponse(_FRONT.format(base=escape(_address(request))), headers=_HEADERS)
-
-
 @routes.get("/docs", include_in_schema=False, openapi_extra=_OPEN)
 async def docs() -> Response:
     return HTMLResponse(_DOCS, headers=_HEADERS)
@@ -96,17 +61,26 @@ async def openapi(request: Request) -> Response:
 
 
 class Static(StaticFiles):
-    """Vendored files have their version in their path, so that browsers may keep them; ours change with the program."""
+    """Vendored files have their version in their path, and those of the console (`?v=`) what is in them, so that
+    browsers may keep them; the rest changes with the program."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        ours = path.startswith(_OURS)
-        response.headers["cache-control"] = "no-cache" if ours else "public, max-age=86400"
+        response.headers["cache-control"] = _kept(path, scope["query_string"])
         return response
 
 
-def _address(request: Request) -> str:
-    """From the socket, never from the Host header: that is the client's word."""
+def _kept(path: str, query: bytes) -> str:
+    if query.startswith(b"v="):
+        return "public, max-age=31536000, immutable"
+    return "public, max-age=86400" if _VERSIONED.match(path) else "no-cache"
+
+
+def address_here(request: Request) -> str:
+    """As set, or from the socket; never from the Host header: that is the client's word."""
+    options: WebOptions = request.app.state.options
+    if options.base_url:
+        return options.base_url
     server = request.scope.get("server") or ("127.0.0.1", 8000)
     host, port = server[0], server[1]
     return f"{request.scope['scheme']}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"

@@ -28,17 +28,17 @@ _PREFLIGHT = [
 ]
 
 
-def parse_origins(text: str) -> frozenset[bytes]:
-    """The origins of a list with commas, as browsers send them. Raises Unusable."""
+def parse_origins(text: str, setting: str = "HEADRACE_CORS_ORIGINS") -> frozenset[bytes]:
+    """The origins of a list with commas, as browsers send them. Raises Unusable, which names the setting."""
     origins = [part.strip() for part in text.split(",") if part.strip()]
-    return frozenset(_parse(origin).encode() for origin in origins)
+    return frozenset(_parse(origin, setting).encode() for origin in origins)
 
 
-def _parse(text: str) -> str:
+def _parse(text: str, setting: str) -> str:
     origin = text.lower().removesuffix("/")
     if not _ORIGIN.fullmatch(origin):
         raise Unusable(
-            f"a setting is wrong: HEADRACE_CORS_ORIGINS: {text[:100]!r} is no origin. Write scheme, host and port, "
+            f"a setting is wrong: {setting}: {text[:100]!r} is no origin. Write scheme, host and port, "
             "such as https://app.example.com or http://localhost:3000; name each one, * is not taken."
         )
     return _DEFAULT_PORT.sub(lambda match: match[1] or match[2], origin)

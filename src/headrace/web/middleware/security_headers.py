@@ -1,16 +1,16 @@
-"""Headers that keep browsers from guessing and embedding. Pages set a policy of their own, looser than this one."""
+"""Headers that keep browsers from guessing and embedding. Pages set policies of their own, looser than these."""
 
 from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
+_ALWAYS = [(b"x-content-type-options", b"nosniff")]
+_UNLESS_SET = [
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
 ]
-_STRICTEST = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-_PRIVATE = (b"cache-control", b"no-store")
+_FRAMES = (b"x-frame-options", b"DENY")
 
 
 class SecurityHeaders:
@@ -24,9 +24,17 @@ class SecurityHeaders:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                names = {name for name, _ in message["headers"]}
-                extra = [header for header in (_STRICTEST, _PRIVATE) if header[0] not in names]
-                message["headers"] = [*message["headers"], *_HEADERS, *extra]
+                given = dict(message["headers"])
+                extra = [header for header in _UNLESS_SET if header[0] not in given]
+                if not _may_be_framed(given):
+                    extra.append(_FRAMES)
+                message["headers"] = [*message["headers"], *_ALWAYS, *extra]
             await send(message)
 
         await self._app(scope, receive, guarded)
+
+
+def _may_be_framed(given: dict[bytes, bytes]) -> bool:
+    """Where a policy names those who may, the old header, which cannot, would forbid it to them in old browsers."""
+    policy = given.get(b"content-security-policy", b"")
+    return b"frame-ancestors" in policy and b"frame-ancestors 'none'" not in policy

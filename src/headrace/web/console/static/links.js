@@ -1,4 +1,4 @@
-// The pages of web/api/link_pages.py: take the token out of the address bar, and post it when the button is pressed.
+// The pages that links in mail lead to (pages/links.py): take the token out of the address bar, and post it when the button is pressed.
 "use strict";
 
 const PAGES = {
@@ -20,7 +20,7 @@ const PAGES = {
 };
 
 const byId = (id) => document.getElementById(id);
-const page = PAGES[document.querySelector("main").dataset.page];
+const page = PAGES[byId("link").dataset.page];
 const token = new URLSearchParams(location.search).get("token");
 const password = byId("password");
 const send = byId("send");
@@ -34,13 +34,14 @@ function tell(kind, title, text) {
   const paragraph = document.createElement("p");
   heading.textContent = title;
   paragraph.textContent = text;
-  byId("told").className = kind;
-  byId("told").replaceChildren(heading, paragraph);
+  byId("said").replaceChildren(heading, paragraph);
+  byId("told").className = `notice ${kind}`;
   byId("told").focus();
 }
 
 function finish(kind, title, text) {
   byId("ask").hidden = true;
+  byId("onward").hidden = false;
   tell(kind, title, text);
 }
 
@@ -70,16 +71,16 @@ async function post() {
 }
 
 async function show(answer) {
-  if (answer.ok) return finish("done", ...page.done);
+  if (answer.ok) return finish("ok", ...page.done);
   const problem = await answer.json().catch(() => ({}));
-  if (answer.status === 410) return finish("problem", "This link is used up or has expired", page.again);
+  if (answer.status === 410) return finish("bad", "This link is used up or has expired", page.again);
   const reasons = problem.errors || [];
   if (answer.status === 422 && password !== null && reasons.some((reason) => reason.field === "password")) {
     return refuse(reasons.filter((reason) => reason.field === "password").map((reason) => sentence(reason.detail)).join(" "));
   }
-  if (answer.status === 422) return finish("problem", "This link is not complete", "Copy the whole link from the mail, and open it again.");
-  if (answer.status === 429) return tell("problem", "Too many tries", wait(answer));
-  return tell("problem", "That did not work", `${problem.detail || "The server could not do it."} Try again in a moment.`);
+  if (answer.status === 422) return finish("bad", "This link is not complete", "Copy the whole link from the mail, and open it again.");
+  if (answer.status === 429) return tell("bad", "Too many tries", wait(answer));
+  return tell("bad", "That did not work", `${problem.detail || "The server could not do it."} Try again in a moment.`);
 }
 
 function wait(answer) {
@@ -98,23 +99,18 @@ byId("form").addEventListener("submit", async (event) => {
     refuse("");
     if (password.value === "") return refuse("Choose a password first.");
   }
-  byId("told").replaceChildren();
+  byId("said").replaceChildren();
   byId("told").className = "";
   work(true);
   try {
     await show(await post());
   } catch {
-    tell("problem", "The server cannot be reached", "Check your connection, then press the button again. Your link is still good.");
+    tell("bad", "The server cannot be reached", "Check your connection, then press the button again. Your link is still good.");
   } finally {
     work(false);
   }
 });
 
-if (password !== null) {
-  byId("show").addEventListener("change", (event) => {
-    password.type = event.target.checked ? "text" : "password";
-  });
-}
 
-if (!token) finish("problem", "This link is not complete", "Open the link in the mail once more, or copy the whole of it into the address bar.");
+if (!token) finish("bad", "This link is not complete", "Open the link in the mail once more, or copy the whole of it into the address bar.");
 else byId("form").hidden = false;

@@ -1,0 +1,172 @@
+"""The pictures of the README and of the how-to guides, from invented traffic.
+
+`HEADRACE_TEST_SCREENSHOTS=docs/images ./dev test -k screenshots` takes them anew (two minutes: the overview shows what
+happens meanwhile). Else they go to a temporary directory, so that a run of the tests changes nothing in the clone.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from headrace.cli.traffic import generate
+from headrace.kit.times import DAY, SECOND
+from tests.e2e.conftest import TestBucket
+from tests.e2e.console.conftest import Opened
+from tests.e2e.console.png import smaller
+from tests.support.browser import NARROW, signed_in
+from tests.support.people import PASSWORD, Person, sign_in
+from tests.support.server import Server
+
+ROOT = Path(__file__).parents[3]
+IMAGES = ROOT / "docs" / "images"
+WANTED = os.environ.get("HEADRACE_TEST_SCREENSHOTS", "")
+MOST_BYTES = 150_000
+BUCKET = "shop"
+DESKTOP = (1440, 900)
+_EVENTS = 30_000
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of its own, with what a shop has after a day: nothing of other tests is in the picture."""
+    running = Server(tmp_path_factory.mktemp("shop") / "data")
+    try:
+        yield _filled(running.start())
+    finally:
+        running.close()
+
+
+def _filled(server: Server) -> Server:
+    with server.client() as client:
+        for name, text, days in (
+            (BUCKET, "The shop: orders, payments, sign-ins", 90),
+            ("billing", "Who was billed for what", 3_650),
+            ("edge", "Access logs of the gateways", 14),
+        ):
+            body = {"name": name, "description": text, "retention_days": days}
+            assert client.post("/v1/buckets", json=body).status_code == 201
+        start = time.time_ns() // 1_000 - DAY + 60_000_000
+        for name, count in ((BUCKET, _EVENTS), ("billing", 2_000), ("edge", 9_000)):
+            sent = TestBucket(client, name).post(
+                b"".join(generate(count, 11, start, span=DAY)), "application/x-ndjson", ack="stored", ids="false"
+            )
+            assert sent.status_code == 201, sent.text
+        _staffed(server)
+    return server
+
+
+def _staffed(server: Server) -> None:
+    with server.client() as client:
+        for name, role in (("ada", "admin"), ("grace", "manager"), ("edsger", "user"), ("barbara", "user")):
+            user = {"username": name, "email": f"{name}@example.com", "role": role, "password": PASSWORD}
+            assert client.post("/v1/users", json=user).status_code == 201
+    ada = sign_in(server, "ada").json()
+    with server.client(key=ada["access_token"]) as client:
+        for name, permission in (("gateway", "write"), ("nightly export", "read"), ("dashboard", "read")):
+            key = {"name": name, "grants": [{"bucket": BUCKET, "permissions": [permission]}]}
+            assert client.post("/v1/keys", json=key).status_code == 201
+
+
+def _busy(server: Server) -> None:
+    """Traffic in waves while the overview looks: for as long as a picture is worth it."""
+    seconds = 100 if WANTED else 4
+    lines = list(generate(50_000, 23, time.time_ns() // 1_000, span=seconds * SECOND))
+    end, sent = time.monotonic() + seconds, 0
+    with server.client() as client:
+        while (left := end - time.monotonic()) > 0:
+            count = int(40 + 25 * math.sin(left / 9) + 12 * math.sin(left / 2.3))
+            TestBucket(client, BUCKET).post(b"".join(lines[sent : sent + count]), "application/x-ndjson", ids="false")
+            sent += count
+            time.sleep(0.2)
+
+
+@pytest.fixture
+def opened(browser: Browser, shop: Server) -> Iterator[Opened]:
+    with Opened(browser, shop).all_closed() as pages:
+        yield pages
+
+
+@pytest.fixture
+def ada(shop: Server) -> Person:
+    """Who administers the shop."""
+    tokens = sign_in(shop, "ada").json()
+    return Person("", "ada", tokens["access_token"], tokens["refresh_token"])
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """`at` is the page, `ready` what has to be on it; `open` is clicked first."""
+
+    name: str
+    at: str
+    ready: str = "main h1"
+    open: str = ""
+    size: tuple[int, int] = DESKTOP
+    scheme: str = "light"
+
+
+PICTURES = (
+    Picture("sign-in", "/sign-in"),
+    Picture("explore", f"/explore/{BUCKET}?since=24h", "#events > .event"),
+    Picture("explore-dark", f"/explore/{BUCKET}?since=24h&min_level=warning", "#events > .event", scheme="dark"),
+    Picture("explore-phone", f"/explore/{BUCKET}?since=24h", "#events > .event", size=NARROW),
+    Picture("event", f"/explore/{BUCKET}?since=24h&q=timed+out", ".drawer", open="#events > .event a"),
+    Picture("audit", "/audit/_audit"),
+    Picture("buckets", "/admin/buckets"),
+    Picture("keys", "/admin/keys"),
+    Picture("new-key", f"/admin/keys/new?bucket={BUCKET}"),
+    Picture("status", "/admin/status"),
+)
+OVERVIEW = Picture("overview", "/")
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
+def test_a_picture_is_taken(opened: Opened, ada: Person, tmp_path: Path, picture: Picture) -> None:
+    page = opened.page(picture.size, color_scheme=picture.scheme)
+    if picture.name != "sign-in":
+        signed_in(page, ada)
+    page.goto(picture.at)
+    _take(page, picture, tmp_path)
+
+
+def test_the_overview_is_taken_while_something_happens(
+    opened: Opened, shop: Server, ada: Person, tmp_path: Path
+) -> None:
+    page = signed_in(opened.page(OVERVIEW.size), ada)
+    traffic = threading.Thread(target=_busy, args=(shop,), daemon=True)
+    traffic.start()
+    page.goto(OVERVIEW.at)
+    while traffic.is_alive():
+        page.wait_for_timeout(500)
+    _take(page, OVERVIEW, tmp_path)
+
+
+def test_the_pictures_are_shown_and_no_others_are_kept() -> None:
+    kept = {path.stem for path in IMAGES.glob("*.png")}
+    assert kept == {picture.name for picture in (*PICTURES, OVERVIEW)}
+    shown = set(re.findall(r"images/([\w-]+)\.png", (ROOT / "README.md").read_text()))
+    shown |= set(re.findall(r"images/([\w-]+)\.png", (ROOT / "docs/howto/use-the-console.md").read_text()))
+    assert kept == shown
+    assert {path.name for path in IMAGES.glob("*.png") if path.stat().st_size > MOST_BYTES} == set()
+
+
+def _take(page: Page, picture: Picture, folder: Path) -> None:
+    """Once the page lies still."""
+    if picture.open:
+        page.locator(picture.open).first.click()
+    expect(page.locator(picture.ready).first).to_be_visible()
+    page.wait_for_timeout(1_500)
+    to = (ROOT / WANTED if WANTED else folder) / f"{picture.name}.png"
+    to.parent.mkdir(exist_ok=True)
+    to.write_bytes(smaller(page.screenshot(animations="disabled", caret="hide")))
+    assert 5_000 < to.stat().st_size < MOST_BYTES
