@@ -16,7 +16,7 @@ from tests.e2e.conftest import TestBucket, assert_problem
 from tests.support.server import Server
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/metrics", "/", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/metrics", "/sign-in", "/docs", "/openapi.json"])
 def test_the_open_doors_need_no_key(shared_server: Server, path: str) -> None:
     with shared_server.client(key="") as stranger:
         assert stranger.get(path).status_code == 200

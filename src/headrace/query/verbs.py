@@ -48,6 +48,8 @@ _INTRANSITIVE = {
     "logout": ("sign out", "signed out"), "signout": ("sign out", "signed out"), "logoff": ("sign out", "signed out"),
     "signup": ("sign up", "signed up"),
 }  # fmt: skip
+_BEHIND = frozenset(("as", "at", "by", "for", "from", "in", "of", "on", "to", "with"))
+"""Words after which comes no object: `declined_by_bank` is better left as it is."""
 _JOINED = re.compile(r"(?<=\b)(log|sign)(?:ged|ed)?[ _-](in|on|out|off|up)\b")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _MOST = 120
@@ -85,7 +87,7 @@ def deed_of(action: str) -> Deed:
     if words[-1] in _INTRANSITIVE:
         base, past = _INTRANSITIVE[words[-1]]
         return Deed(past, base, intransitive=True)
-    if words[0] in _FORMS:
+    if words[0] in _FORMS and not _BEHIND.intersection(words):
         return _deed(_FORMS[words[0]], words[1:] or noun)
     if words[-1] in _FORMS:
         return _deed(_FORMS[words[-1]], words[:-1] or noun)

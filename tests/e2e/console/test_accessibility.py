@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.e2e.console.conftest import Visits
 from tests.e2e.console.visits import VISITS, Visit
@@ -43,6 +43,28 @@ def defects_in_every_light(page: Page) -> list[str]:
 def test_a_page_has_no_serious_defect(visits: Visits, visit: Visit) -> None:
     page = visits.page(visit)
     visits.go(page, visit)
+    found = defects_in_every_light(page)
+    assert not found, "\n".join(found)
+
+
+OPENED = {
+    "an event": ("explore", "#events .event-link", ".drawer h2"),
+    "the account menu": ("account", ".bar-account", ".menu-list"),
+    "the columns": ("explore", "summary:has-text('Columns')", "[name=column]"),
+    "a filter": ("explore", "summary:has-text('Filter')", "#add-field"),
+    "saved searches": ("explore", "summary:has-text('Saved')", "details[open]"),
+    "a time of one's own": ("explore", "summary:has-text('custom')", "#range-from"),
+}
+
+
+@pytest.mark.parametrize("what", OPENED)
+def test_what_opens_on_a_page_has_no_serious_defect(visits: Visits, what: str) -> None:
+    name, opener, shown = OPENED[what]
+    (visit,) = (visit for visit in VISITS if visit.name == name)
+    page = visits.page(visit)
+    visits.go(page, visit)
+    page.locator(opener).first.click()
+    expect(page.locator(shown).first).to_be_visible()
     found = defects_in_every_light(page)
     assert not found, "\n".join(found)
 

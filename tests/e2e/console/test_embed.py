@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, FrameLocator, Page, expect
 
+from tests.e2e.console.test_accessibility import defects_in_every_light
 from tests.support.server import Server
 
 ROOT = Path(__file__).parents[3]
@@ -221,6 +222,18 @@ def test_the_token_may_come_in_the_fragment_which_is_taken_away(
     assert inside.evaluate("[document.cookie, localStorage.length, sessionStorage.length].join()") == ",0,0"
     assert page.context.cookies() == []
     assert secret not in filled.log.read_text()
+
+
+@pytest.mark.parametrize("query", ["", "&density=compact&accent=ffcc00", "&theme=dark&accent=0b2a1e"])
+def test_the_viewer_has_no_serious_defect(filled: Server, browser: Browser, query: str) -> None:
+    context = browser.new_context(bypass_csp=True, viewport={"width": 360, "height": 500})
+    page = context.new_page()
+    page.goto(f"{filled.url}/embed?bucket=default{query}#token={token(filled)}")
+    expect(page.locator(".entry")).to_have_count(50)
+    page.locator("summary").first.click()
+    found = defects_in_every_light(page)
+    context.close()
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ def said(*, ours: bool = False, **fields: Any) -> str:
         ("billing:invoice/cancelled", "Ada (user-1842) cancelled invoice inv-99311"),
         ("invoice.frobnicated", "Ada (user-1842) frobnicated invoice inv-99311"),
         ("line.removed", "Ada (user-1842) removed a line on invoice inv-99311"),
+        ("card.declined_by_bank", "Ada (user-1842) did card.declined_by_bank on invoice inv-99311"),
         ("payment.failure", "Ada (user-1842) did payment.failure on invoice inv-99311"),
         ("...", "Ada (user-1842) did ... on invoice inv-99311"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from types import SimpleNamespace
 
@@ -10,7 +11,9 @@ import pytest
 from headrace.errors import Unavailable
 from headrace.model.bucket import Bucket, BucketStats
 from headrace.model.principal import Principal
+from headrace.operations.history import FIELDS, KEPT, Window
 from headrace.services import Services
+from headrace.web.console.pages.overview import _message as message
 from headrace.web.console.pages.overview import _shown as shown
 from headrace.web.console.pages.overview.figures import NOTHING, TILES, tiles, written
 from headrace.web.console.pages.overview.panels import PANELS, Panel, named
@@ -97,3 +100,11 @@ async def test_a_panel_that_cannot_be_asked_says_why_and_one_that_is_nobodys_bus
     broken, hidden = (Panel("x", "X", "x.html", load) for load in (fails, none))
     assert await shown(nobody, nobody, broken) == {"panel": broken, "trouble": "the store is closed"}  # type: ignore[arg-type]  # neither is looked at
     assert await shown(nobody, nobody, hidden) == {}  # type: ignore[arg-type]  # neither is looked at
+
+
+def test_an_hour_of_a_busy_server_comes_in_few_bytes_and_a_gap_is_null() -> None:
+    busy = {field: [31_234.512] * KEPT for field in FIELDS} | {"time": [1_790_000_000.123] * KEPT}
+    told = message(Window(1, busy))
+    assert len(told) < 80_000  # of the 300 kB that a page may weigh; the rest of it is 190
+    gap = json.loads(message(Window(1, {field: [math.nan] for field in FIELDS} | {"time": [1.0]})))
+    assert (gap["series"]["depth"], gap["newest"]["bytes"]) == ([None], None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,11 +16,14 @@ from headrace.operations.history import Window
 from headrace.services import Services
 from headrace.web.answers import encode
 from headrace.web.console.page import Has, Visitor, pages, whose_session
+from headrace.web.console.pages.overview.figures import CHARTS
 from headrace.web.console.pages.overview.panels import PANELS, Panel, is_admin, named
 from headrace.web.console.pages.overview.storage import Storage
 from headrace.web.console.render import render
 
 routes = pages("Overview")
+
+SERIES = tuple(line.field for chart in CHARTS for line in chart.lines)
 
 _STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}  # or nginx holds messages back
 
@@ -97,11 +101,21 @@ async def _still_admin(request: Request) -> bool:
 
 
 def _message(window: Window) -> bytes:
-    """Columns by their names. Three digits behind the point, no point where there are none, null where a gap is."""
-    return encode({name: [_plain(value) for value in column] for name, column in window.columns.items()})
+    """`series`: what charts show, as columns by their names, an hour in at most 80 kB; `newest`: all of the last
+    sample, for the tiles. Null is what could not be asked."""
+    columns = window.columns
+    series = {name: [_short(value) for value in columns[name]] for name in SERIES}
+    times = [round(value, 1) for value in columns["time"]]
+    newest = {name: _plain(column[-1]) for name, column in columns.items()}
+    return encode({"series": {"time": times, **series}, "newest": newest})
+
+
+def _short(value: float) -> float | int | None:
+    """No more digits than a chart shows."""
+    return _plain(round(value) if value >= 100 else value)
 
 
 def _plain(value: float) -> float | int | None:
-    if value != value:  # noqa: PLR0124 - NaN alone is not itself
+    if math.isnan(value):
         return None
-    return int(value) if value.is_integer() else value
+    return int(value) if float(value).is_integer() else value

@@ -19,7 +19,8 @@
   const exact = new Intl.DateTimeFormat([], { timeStyle: "medium", hourCycle: "h23" });
   const minute = new Intl.DateTimeFormat([], { timeStyle: "short", hourCycle: "h23" });
 
-  let columns = null; // of all samples of the last hour, paused or not
+  let columns = null; // what charts show of the last hour, paused or not
+  let newest = null; // all of the last sample
   let paused = null; // what is shown meanwhile, when it is
   let lost = false;
   let position = "";
@@ -64,10 +65,10 @@
   }
 
   function draw() {
-    const shown = paused || columns;
-    if (!shown || !shown.time || document.hidden) return;
-    const last = shown.time.length - 1, until = shown.time[last];
-    showTiles(field => shown[field][last]);
+    const { shown, sample } = paused || { shown: columns, sample: newest };
+    if (!shown || document.hidden) return;
+    const until = sample.time;
+    showTiles(field => sample[field]);
     const from = Math.max(until - chosenMinutes() * 60, Math.min(shown.time[0], until - SHORTEST_SECONDS));
     for (const chart of charts) chart.show(shown, from, until);
     shownAt = exact.format(until * 1000);
@@ -114,7 +115,8 @@
     heard = Date.now();
     lost = false;
     position = message.lastEventId;
-    const added = JSON.parse(message.data);
+    const told = JSON.parse(message.data), added = told.series;
+    newest = told.newest;
     if (!columns) columns = added;
     else for (const field of Object.keys(columns)) columns[field] = columns[field].concat(added[field]);
     const oldest = columns.time[columns.time.length - 1] - KEPT_SECONDS;
@@ -153,7 +155,7 @@
   // --- what is pressed ---
 
   pauseButton.addEventListener("click", () => {
-    paused = paused ? null : { ...columns };
+    paused = paused ? null : { shown: columns && { ...columns }, sample: newest };
     pauseButton.setAttribute("aria-pressed", String(!!paused));
     pauseButton.textContent = paused ? "Resume" : "Pause";
     if (!streams && !shownAt) shownAt = exact.format(Date.now());
