@@ -109,6 +109,7 @@ def _tell_answers(path: str, operation: Json) -> None:
 def _own(path: str, operation: str) -> set[int]:
     """What this one may answer and most others do not."""
     places: list[tuple[int, bool]] = [
+        (400, operation == "oidc_login"),
         (401, operation in _SIGNED),
         (403, operation in _BY_PASSWORD or operation == "register"),
         (404, any(part in path for part in ("{bucket}", "{id}", "{user}")) or operation in _NOT_THERE),

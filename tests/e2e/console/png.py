@@ -6,21 +6,22 @@ import struct
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_COLOURS = 256
+_FREQUENT, _RARE = 200, 56  # together what a palette of one byte holds
 
 
 def smaller(picture: bytes) -> bytes:
-    """A PNG of 8 bits a channel, as browsers make them, with its 256 most frequent colours: those of text and lines are
-    kept as they are, the rest become their nearest."""
+    """A PNG of 8 bits a channel, as browsers make them, with 256 of its colours: the most frequent, and those that are
+    most unlike them. The rest become their nearest."""
     chunks = dict(_chunks(picture))
     width, height, _, kind = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
     size = {2: 3, 6: 4}[kind]
     rows = [_colours(row, size) for row in _rows(zlib.decompress(chunks[b"IDAT"]), width * size, height, size)]
     counted = Counter(colour for row in rows for colour in row)
-    palette = [colour for colour, _ in counted.most_common(_COLOURS)]
-    index = {colour: palette.index(_nearest(colour, palette)) for colour in counted}
+    palette, nearest = _palette(counted)
+    index = {colour: palette.index(nearest[colour]) for colour in counted}
     flat = b"".join(b"\0" + bytes(index[colour] for colour in row) for row in rows)
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     parts = ((b"IHDR", header), (b"PLTE", b"".join(palette)), (b"IDAT", zlib.compress(flat, 9)), (b"IEND", b""))
@@ -77,5 +78,16 @@ def _colours(row: bytearray, size: int) -> list[bytes]:
     return [bytes(row[i : i + 3]) for i in range(0, len(row), size)]
 
 
-def _nearest(colour: bytes, palette: list[bytes]) -> bytes:
-    return min(palette, key=lambda one: sum((a - b) ** 2 for a, b in zip(colour, one, strict=True)))
+def _palette(counted: Counter[bytes]) -> tuple[list[bytes], dict[bytes, bytes]]:
+    """The colours to keep, and the one of them that stands for each."""
+    palette = [colour for colour, _ in counted.most_common(_FREQUENT)]
+    nearest = {colour: min(palette, key=partial(_unlike, colour)) for colour in counted}
+    for _ in range(min(_RARE, len(counted) - len(palette))):
+        odd = max(counted, key=lambda colour: _unlike(colour, nearest[colour]))
+        palette.append(odd)
+        nearest = {colour: min(odd, known, key=partial(_unlike, colour)) for colour, known in nearest.items()}
+    return palette, nearest
+
+
+def _unlike(one: bytes, other: bytes) -> int:
+    return (one[0] - other[0]) ** 2 + (one[1] - other[1]) ** 2 + (one[2] - other[2]) ** 2
