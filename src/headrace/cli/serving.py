@@ -160,7 +160,7 @@ def _told(data_dir: Path, url: str) -> Iterator[None]:
 def _greet(url: str, key_file: Path) -> None:
     """What a newcomer needs next, once, on standard output."""
     print(
-        f"\n  Headrace {__version__} answers on {url}   (docs: {url}/docs)\n"
+        f"\n  Headrace {__version__} answers on {url}: open it in a browser   (API: {url}/docs)\n"
         f"  The administrator's key is in {key_file}\n\n"
         "  Send an event:\n"
         f'    curl -H "Authorization: Bearer $(cat {key_file})" -H "Content-Type: application/json" \\\n'
