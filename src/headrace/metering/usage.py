@@ -163,7 +163,7 @@ class UsageMeter:
             # Perhaps it is written: once more could count it twice, and nobody shall pay for what was not sent.
             _log.warning("usage is lost if it was not written: nobody knows", lines=len(writing), reason=exc.detail)
             raise
-        except Exception:
+        except Exception:  # not when cancelled: it may be in mid-commit, and that is an unknown outcome, too
             for key, (events, size) in writing.items():
                 self._spend(key, events, size)
             raise
