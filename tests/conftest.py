@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.support.postgres import Cluster
 from tests.support.server import Server
 
 
@@ -37,3 +38,21 @@ def client(shared_server: Server) -> Iterator[httpx2.Client]:
     """A client of the shared server with the administrator's key."""
     with shared_server.client() as connected:
         yield connected
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """One PostgreSQL for many tests: each makes a database of its own and leaves the server alone."""
+    cluster = Cluster(safe=False).create()
+    try:
+        yield cluster.start()
+    finally:
+        cluster.close()
+
+
+@pytest.fixture
+def postgres_url(postgres: Cluster) -> Iterator[str]:
+    """The URL of an empty database."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url)

@@ -24,6 +24,39 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     data_dir: Path = Field(Path("data"), description="Where the files live; one server at a time.")
 
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="Where everything is kept: postgresql://user:password@host/database; empty: files in data_dir.",
+    )
+    control_url: SecretStr = Field(SecretStr(""), description="Users, keys and buckets; empty: database_url.")
+    events_url: SecretStr = Field(SecretStr(""), description="Events; empty: database_url.")
+    queue_url: SecretStr = Field(
+        SecretStr(""), description="What is acknowledged and not stored yet, and dead letters; empty: database_url."
+    )
+    database_direct_url: SecretStr = Field(
+        SecretStr(""),
+        description="The same database past a pooler, to be woken by it; with PgBouncer and without this: polling.",
+    )
+    database_replica_urls: SecretStr = Field(
+        SecretStr(""), description="Streaming replicas that reads of events prefer, separated by commas."
+    )
+    event_shard_urls: SecretStr = Field(
+        SecretStr(""), description="More databases for events, separated by commas: new buckets spread over all."
+    )
+    replica_max_lag: float = Field(5.0, gt=0, description="A replica that is further behind is not read.")
+    control_connections: int = Field(5, ge=1, le=100, description="Connections of a process for users, keys, buckets.")
+    breaker_failures: int = Field(5, ge=1, description="Failures in a row after which a dependency is left alone.")
+    breaker_seconds: float = Field(2.0, gt=0, description="For how long, until it is tried again.")
+    spool: bool = Field(
+        False, description="With a database: whether events are taken into a local file while it is away."
+    )
+
+    doors: str = Field(
+        "", description="What this process answers, of events, auth, users, console, operations; empty: everything."
+    )
+    processes: int = Field(1, ge=1, le=256, description="Server processes here; more than 1 need a database.")
+    concurrency: int = Field(1, ge=1, le=64, description="Drains that one `headrace work` runs at once.")
+
     drain: Literal["on", "off"] = Field("on", description="`off` leaves draining to another process.")
     migrate: Literal["on", "off"] = Field("on", description="`off` leaves migrations to `headrace migrate`.")
 

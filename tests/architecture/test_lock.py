@@ -14,7 +14,7 @@ import headrace
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = tomllib.loads((ROOT / "uv.lock").read_text())
-FILES = ["runtime.txt", "dev.txt"]
+FILES = ["runtime.txt", "postgres.txt", "dev.txt"]
 
 
 def requirements(name: str) -> dict[str, tuple[str, frozenset[str]]]:
@@ -62,8 +62,14 @@ def test_everything_that_the_project_depends_on_is_installed_by_dev() -> None:
     assert asked_for(PROJECT["dependency-groups"]["dev"]) - requirements("dev.txt").keys() == set()
 
 
-def test_what_tests_need_goes_on_top_of_what_the_server_needs() -> None:
-    assert requirements("runtime.txt").items() <= requirements("dev.txt").items()
+def test_every_extra_has_a_file_of_its_own() -> None:
+    for extra, wanted in PROJECT["project"]["optional-dependencies"].items():
+        assert asked_for(wanted) - requirements(f"{extra}.txt").keys() == set()
+
+
+def test_each_file_goes_on_top_of_the_one_before() -> None:
+    held = [requirements(name).items() for name in FILES]
+    assert all(held[at] <= held[at + 1] for at in range(len(held) - 1))
 
 
 def test_the_vendored_pip_has_its_checksum() -> None:
