@@ -1,0 +1,116 @@
+"""A PostgreSQL server as an adapter sees it: a bounded pool, a deadline on every use, a breaker in front."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import AsyncConnectionPool
+
+from headrace.adapters.postgres.faults import is_failure
+from headrace.errors import Unavailable, Unusable
+from headrace.kit.breaker import Breaker
+from headrace.ports.clock import Clock
+
+Connection: TypeAlias = "psycopg.AsyncConnection[tuple[Any, ...]]"
+
+_PARAMETERS = {
+    "application_name": "headrace",
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+_PATIENCE = 6.0  # seconds for a connection of the pool: one more than `connect_timeout`
+_RECONNECT_SECONDS = 2.0  # the pool's own retries back off to minutes; ours are the breaker's
+_ENDS_CONNECTION = (errors.ReadOnlySqlTransaction, errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerOptions:
+    """After `failures` in a row the server is left alone for `seconds`."""
+
+    failures: int = 5
+    seconds: float = 2.0
+
+
+class Database:
+    """Connections in autocommit mode: a transaction is begun by whoever needs one."""
+
+    def __init__(
+        self, url: str, clock: Clock, *, name: str, size: int, options: BreakerOptions | None = None
+    ) -> None:
+        """`url` may name several hosts, with `target_session_attrs`. `size`: connections at most. Raises Unusable."""
+        options = options or BreakerOptions()
+        self.name = name
+        self.conninfo = conninfo(url)
+        self.breaker = Breaker(
+            name, clock.monotonic, Unavailable, is_failure, failures=options.failures, seconds=options.seconds
+        )
+        self._pool = AsyncConnectionPool(
+            self.conninfo,
+            kwargs={"autocommit": True, "prepare_threshold": None},
+            min_size=0,
+            max_size=size,
+            timeout=_PATIENCE,
+            reconnect_timeout=_RECONNECT_SECONDS,
+            open=False,
+            name=name,
+        )
+
+    async def open(self) -> None:
+        """Ready to connect; the first use does."""
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def connection(self, seconds: float) -> AsyncIterator[Connection]:
+        """A connection for `seconds` at most: then it is cut, which the statement that runs raises as OperationalError.
+
+        To be used inside of `breaker.watch()`, which refuses at once while the server is away, and of `faults.reading`
+        or `faults.writing`, which translate what psycopg raises.
+        """
+        async with self._pool.connection() as connection:
+            with _deadline(connection, seconds):
+                try:
+                    yield connection
+                except _ENDS_CONNECTION:
+                    await connection.close()  # the server is not what it was: the next connection finds the right one
+                    raise
+
+
+def conninfo(url: str) -> str:
+    """With our parameters where the URL says nothing else. Raises Unusable."""
+    try:
+        given = conninfo_to_dict(url)
+        return make_conninfo(url, **{name: value for name, value in _PARAMETERS.items() if name not in given})
+    except psycopg.ProgrammingError as exc:
+        raise Unusable("the URL of the database cannot be parsed: write postgresql://user:password@host/name") from exc
+
+
+@contextmanager
+def _deadline(connection: Connection, seconds: float) -> Iterator[None]:
+    timer = asyncio.get_running_loop().call_later(seconds, _cut, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _cut(connection: Connection) -> None:
+    """End the conversation from below. A cancelled task would ask the server to stop and wait for its answer, which a
+    server that hangs never gives; a socket that is shut down ends every wait at once."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
