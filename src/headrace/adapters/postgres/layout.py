@@ -68,7 +68,7 @@ async def _version(connection: Connection, layout: Layout) -> int:
     version = 0 if row is None else int(row[0])
     if version > len(layout.versions):
         raise NewerFormat(
-            f"the tables of {layout.part} have version {version}, and this Headrace knows up to {len(layout.versions)}: "
+            f"the tables of {layout.part} have version {version}, this Headrace knows {len(layout.versions)} at most: "
             "start the newer Headrace that wrote them"
         )
     return version
