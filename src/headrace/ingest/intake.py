@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from headrace.errors import Invalid, Malformed, TooLarge
 from headrace.ingest import wire
@@ -46,7 +46,7 @@ class Intake:
         block = await self._batcher.submit(encode_frame(frame), 1, len(body), urgent=door.wait_stored)
         accepted = Accepted([format_id(frame.id_of(0))], 1, size=len(body))
         if door.wait_stored:
-            accepted.stored = await self._waiter.wait((block,))
+            await self._wait_stored(door, (block,), accepted)
         return accepted
 
     async def lines(self, door: Door, body: bytes) -> Accepted:
@@ -100,8 +100,13 @@ class Intake:
         if not taken:
             raise _nothing_taken(accepted)
         if door.wait_stored:
-            accepted.stored = await self._waiter.wait([r for r in results if isinstance(r, int)])
+            await self._wait_stored(door, [block for block in results if isinstance(block, int)], accepted)
         return accepted
+
+    async def _wait_stored(self, door: Door, blocks: Sequence[int], accepted: Accepted) -> None:
+        position = await self._waiter.wait(blocks, door.bucket.id)
+        accepted.stored = position is not None
+        accepted.position = position or 0
 
 
 def _nothing_taken(accepted: Accepted) -> Invalid:

@@ -1,0 +1,178 @@
+"""One shard of events in PostgreSQL: writes take turns on connections of their own, reads have others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+from uuid import UUID
+
+from headrace.adapters.postgres import reads
+from headrace.adapters.postgres.copying import rows_of
+from headrace.adapters.postgres.database import BreakerOptions, Connection, Database
+from headrace.adapters.postgres.deletes import Deleter
+from headrace.adapters.postgres.faults import reading, writing
+from headrace.adapters.postgres.layout import prepare
+from headrace.adapters.postgres.partitions import Partitions
+from headrace.adapters.postgres.readers import Readers
+from headrace.adapters.postgres.schema import LAYOUT
+from headrace.adapters.postgres.writer import Prepared, try_out, write
+from headrace.errors import Unsupported
+from headrace.kit.times import to_datetime
+from headrace.model.bucket import BucketStats
+from headrace.model.event import EventBatch, StoredEvent, Written
+from headrace.model.query import EVERYTHING, EventFilter, FacetValue, GroupField, HistogramBar, Search
+from headrace.ports.clock import Clock
+
+T = TypeVar("T")
+
+_WRITE_SECONDS = 90.0  # the longest write, its turn included; the statements in it have shorter limits
+_CHANGE_SECONDS = 120.0
+_ASK_SECONDS = 5.0
+_WRITERS = 3  # one writes, one deletes, one answers what is stored
+_STORED = "SELECT DISTINCT block_id FROM stored_blocks WHERE block_id = ANY(%s) AND bucket_id = %s"
+_FORGET = (
+    "DELETE FROM stored_blocks WHERE stored_at < %(blocks)s",
+    "DELETE FROM event_ids WHERE seen_at < %(ids)s",
+    "DELETE FROM event_batches WHERE stored_at < %(now)s - interval '1 day'",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresOptions:
+    """Times in seconds."""
+
+    url: str
+    name: str = "the event store"
+    query_timeout: float = 30.0
+    max_reads: int = 4
+    max_waiting: int = 32
+    """Reads that may wait for one of `max_reads` to end; beyond: Overloaded."""
+    breaker: BreakerOptions = field(default_factory=BreakerOptions)
+    migrate: bool = True
+
+
+class PostgresEvents:
+    """Implements ports/events.py."""
+
+    def __init__(self, options: PostgresOptions, clock: Clock) -> None:
+        """Use `open`."""
+        self._clock = clock
+        self._writing = Database(options.url, clock, name=options.name, size=_WRITERS, options=options.breaker)
+        self._reading = Database(options.url, clock, name=options.name, size=options.max_reads, options=options.breaker)
+        self._readers = Readers(
+            self._reading, clock, running=options.max_reads, waiting=options.max_waiting, timeout=options.query_timeout
+        )
+        self._partitions = Partitions(clock)
+        self._deleter = Deleter(self._partitions)
+
+    @classmethod
+    async def open(cls, options: PostgresOptions, clock: Clock) -> PostgresEvents:
+        """Connect, and make or bring up to date the tables. Raises NewerFormat, Unusable or Unavailable."""
+        store = cls(options, clock)
+        await store._writing.open()
+        await store._reading.open()
+        try:
+            await prepare(store._writing, LAYOUT, migrate=options.migrate)
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def write(self, batch: EventBatch) -> Written:
+        rows = await asyncio.to_thread(rows_of, batch)
+        async with self._change(_WRITE_SECONDS) as connection:
+            await self._partitions.ensure(connection, batch)
+            return await write(connection, Prepared(batch, rows, self._clock.now()))
+
+    async def check(self, batch: EventBatch) -> None:
+        rows = await asyncio.to_thread(rows_of, batch)
+        async with self._change(_WRITE_SECONDS) as connection:
+            await try_out(connection, rows)
+
+    async def stored_blocks(self, block_ids: Iterable[int], bucket_id: int) -> frozenset[int]:
+        wanted = [UUID(int=block) for block in block_ids]
+        with self._writing.breaker.watch(), reading(self._writing.name):
+            async with self._writing.connection(_ASK_SECONDS) as connection:
+                found = await connection.execute(_STORED, (wanted, bucket_id))
+                return frozenset(block.int for (block,) in await found.fetchall())
+
+    async def search(self, search: Search) -> Sequence[StoredEvent]:
+        return await self._read(lambda connection: reads.search(connection, search))
+
+    async def get(self, bucket_id: int, event_id: int, filter: EventFilter = EVERYTHING) -> StoredEvent | None:
+        return await self._read(lambda connection: reads.get(connection, bucket_id, event_id, filter))
+
+    async def histogram(
+        self, bucket_id: int, filter: EventFilter, interval: int, by: GroupField | None
+    ) -> Sequence[HistogramBar]:
+        return await self._read(lambda connection: reads.histogram(connection, bucket_id, filter, interval, by))
+
+    async def time_range(self, bucket_id: int, filter: EventFilter) -> tuple[int, int] | None:
+        return await self._read(lambda connection: reads.time_range(connection, bucket_id, filter))
+
+    async def facets(
+        self, bucket_id: int, filter: EventFilter, fields: Sequence[str], limit: int
+    ) -> dict[str, list[FacetValue]]:
+        return await self._read(lambda connection: reads.facets(connection, bucket_id, filter, fields, limit))
+
+    async def after(
+        self, bucket_id: int, filter: EventFilter, seq: int, limit: int
+    ) -> tuple[Sequence[StoredEvent], int]:
+        return await self._read(lambda connection: reads.after(connection, bucket_id, filter, seq, limit))
+
+    async def last_seq(self, bucket_id: int) -> int:  # noqa: ARG002 - one shard, one row of positions
+        return await self._read(reads.last_seq)
+
+    async def latest(self, bucket_id: int, limit: int) -> Sequence[StoredEvent]:
+        return await self.search(Search(bucket_id, EVERYTHING, limit=limit))
+
+    async def bucket_stats(self, bucket_id: int) -> BucketStats:
+        return await self._read(lambda connection: reads.bucket_stats(connection, bucket_id))
+
+    async def delete_before(self, bucket_id: int, time: int) -> int:
+        return await self._delete(bucket_id, time)
+
+    async def delete_bucket(self, bucket_id: int) -> int:
+        return await self._delete(bucket_id, None)
+
+    async def forget(self, blocks_before: int, ids_before: int) -> None:
+        params = {
+            "blocks": to_datetime(max(0, blocks_before)),
+            "ids": to_datetime(max(0, ids_before)),
+            "now": to_datetime(self._clock.now()),
+        }
+        async with self._change(_CHANGE_SECONDS) as connection:
+            for statement in _FORGET:
+                await connection.execute(statement, params)
+
+    async def size(self) -> tuple[int, int]:
+        return await self._read(reads.size)
+
+    async def backup(self, directory: str) -> None:  # noqa: ARG002 - refused
+        raise Unsupported("These events are on a database server: back it up with the server's own tools.")
+
+    async def close(self) -> None:
+        await self._readers.close()
+        await self._reading.close()
+        await self._writing.close()
+
+    async def _delete(self, bucket_id: int, before: int | None) -> int:
+        total = 0
+        while True:
+            async with self._change(_CHANGE_SECONDS) as connection:
+                gone = await self._deleter.delete(connection, bucket_id, before)
+            if not gone:
+                return total
+            total += gone
+
+    async def _read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        return await self._readers.run(work)
+
+    @asynccontextmanager
+    async def _change(self, seconds: float) -> AsyncIterator[Connection]:
+        with self._writing.breaker.watch(), writing(self._writing.name):
+            async with self._writing.connection(seconds) as connection:
+                yield connection
