@@ -63,7 +63,7 @@ class PostgresEvents:
         self._writing = Database(options.url, clock, name=options.name, size=_WRITERS, options=options.breaker)
         self._reading = Database(options.url, clock, name=options.name, size=options.max_reads, options=options.breaker)
         self._readers = Readers(
-            self._reading, clock, running=options.max_reads, waiting=options.max_waiting, timeout=options.query_timeout
+            self._reading, running=options.max_reads, waiting=options.max_waiting, timeout=options.query_timeout
         )
         self._partitions = Partitions(clock)
         self._deleter = Deleter(self._partitions)
