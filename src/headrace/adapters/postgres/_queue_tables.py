@@ -54,14 +54,11 @@ LAYOUT = Layout(
 )
 
 # A server whose default is `off` would acknowledge what a crash of it loses.
-PUT = """
+WAITS_FOR_DISK = """(SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+    WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)) <> 'off'"""
+PUT = f"""
     INSERT INTO queue_blocks (block_id, events, size, payload)
-    SELECT %b::uuid, %b::integer, %b::integer, %b::bytea
-    WHERE set_config(
-        'synchronous_commit',
-        CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END,
-        true
-    ) <> ''
+    SELECT %b::uuid, %b::integer, %b::integer, %b::bytea WHERE {WAITS_FOR_DISK}
 """
 
 # A lease that a crash of the server undoes was a lease of nobody, and the store skips a block that comes again: only
