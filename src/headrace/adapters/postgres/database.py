@@ -82,7 +82,7 @@ class Database:
         To be used inside of `breaker.watch()`, which refuses at once while the server is away, and of `faults.reading`
         or `faults.writing`, which translate what psycopg raises.
         """
-        async with self._pool.connection() as connection:
+        async with self._pool.connection(min(seconds, _PATIENCE)) as connection:
             with _deadline(connection, seconds):
                 try:
                     yield connection
