@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace.adapters.memory.limiter import MemoryLimiter
+from headrace.adapters.sql.database import ControlDatabase
+from headrace.adapters.sql.shared_secret import SqlSharedSecret
 from headrace.adapters.system.key_file import SystemKeyFile
 from headrace.auth.authenticate import Authenticator
 from headrace.auth.browser import BrowserSessions
@@ -17,7 +19,7 @@ from headrace.auth.oidc_arrivals import parse_role_map
 from headrace.auth.passwords import Passwords
 from headrace.auth.post import Post
 from headrace.auth.registration import Registration, RegistrationOptions
-from headrace.auth.sealing import Sealer, secret_of
+from headrace.auth.sealing import Sealer, secret_of, shared_secret_of
 from headrace.auth.sign_in import SignIn, SignInOptions
 from headrace.auth.tokens import AccessTokens
 from headrace.auth.users import UserDesk, UserDeskOptions
@@ -107,6 +109,11 @@ def build_identity(settings: Settings, ports: Adapters) -> Identity:
 
 def _sealer(settings: Settings) -> Sealer:
     return Sealer(secret_of(settings.secret_key.get_secret_value(), SystemKeyFile(settings.data_dir / "secret.key")))
+
+
+async def shared_sealer(settings: Settings, control: ControlDatabase) -> Sealer:
+    """The sealer of all processes on one control database: a file of one machine would be none of the others'."""
+    return Sealer(await shared_secret_of(settings.secret_key.get_secret_value(), SqlSharedSecret(control)))
 
 
 def _guard(settings: Settings, ports: Adapters) -> Guard:
