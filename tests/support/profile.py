@@ -1,4 +1,4 @@
-"""On which profile the servers of the tests run: `HEADRACE_TEST_PROFILE=postgres ./dev test tests/e2e` changes the URL."""
+"""On which profile the servers of the tests run: `HEADRACE_TEST_PROFILE=postgres ./dev test …` changes only the URL."""
 
 from __future__ import annotations
 

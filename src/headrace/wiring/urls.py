@@ -62,7 +62,7 @@ def control_file_url(data: Path) -> str:
 def _checked(name: str, value: SecretStr) -> str:
     url = value.get_secret_value().strip()
     if url and not url.startswith(_SCHEMES):
-        raise Unusable(f"HEADRACE_{name.upper()} must begin with postgresql://, or be empty: files in the data directory")
+        raise Unusable(f"HEADRACE_{name.upper()} must begin with postgresql:// (empty: files in the data directory)")
     return url
 
 
