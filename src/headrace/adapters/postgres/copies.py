@@ -1,7 +1,7 @@
 """Which server answers a read: a streaming replica that is near enough behind, else the primary.
 
 A replica has replayed every commit up to some point of the primary's log. How far that is behind in seconds is told by
-when the primary itself was there: its place in the log is looked at once a second, so no clock of another machine counts.
+when the primary itself was there: its place in the log is looked at once a second, so no other machine's clock counts.
 A position (`seq`) grows in the order of commits, so a replica whose newest position is not below it has that commit.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from headrace.adapters.postgres import reads
@@ -25,6 +25,7 @@ from headrace.model.event import EventBatch, StoredEvent, Written
 from headrace.model.query import EVERYTHING, EventFilter, FacetValue, GroupField, HistogramBar, Search
 from headrace.ports.clock import Clock
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _WRITE_SECONDS = 90.0  # the longest write, its turn included; the statements in it have shorter limits
@@ -97,28 +98,28 @@ class PostgresEvents:
             return frozenset(block.int for (block,) in await found.fetchall())
 
     async def search(self, search: Search) -> Sequence[StoredEvent]:
-        return await self._read(lambda connection: reads.search(connection, search), search.filter.read_after)
+        return await self._read(search.filter.read_after, reads.search, search)
 
     async def get(self, bucket_id: int, event_id: int, filter: EventFilter = EVERYTHING) -> StoredEvent | None:
-        return await self._read(lambda connection: reads.get(connection, bucket_id, event_id, filter), filter.read_after)
+        return await self._read(filter.read_after, reads.get, bucket_id, event_id, filter)
 
     async def histogram(
         self, bucket_id: int, filter: EventFilter, interval: int, by: GroupField | None
     ) -> Sequence[HistogramBar]:
-        return await self._read(lambda connection: reads.histogram(connection, bucket_id, filter, interval, by), filter.read_after)
+        return await self._read(filter.read_after, reads.histogram, bucket_id, filter, interval, by)
 
     async def time_range(self, bucket_id: int, filter: EventFilter) -> tuple[int, int] | None:
-        return await self._read(lambda connection: reads.time_range(connection, bucket_id, filter), filter.read_after)
+        return await self._read(filter.read_after, reads.time_range, bucket_id, filter)
 
     async def facets(
         self, bucket_id: int, filter: EventFilter, fields: Sequence[str], limit: int
     ) -> dict[str, list[FacetValue]]:
-        return await self._read(lambda connection: reads.facets(connection, bucket_id, filter, fields, limit), filter.read_after)
+        return await self._read(filter.read_after, reads.facets, bucket_id, filter, fields, limit)
 
     async def after(
         self, bucket_id: int, filter: EventFilter, seq: int, limit: int
     ) -> tuple[Sequence[StoredEvent], int]:
-        return await self._read(lambda connection: reads.after(connection, bucket_id, filter, seq, limit), filter.read_after)
+        return await self._read(filter.read_after, reads.after, bucket_id, filter, seq, limit)
 
     async def last_seq(self, bucket_id: int) -> int:  # noqa: ARG002 - one shard, one row of positions
         return await self._copies.newest(reads.last_seq)
@@ -127,7 +128,7 @@ class PostgresEvents:
         return await self.search(Search(bucket_id, EVERYTHING, limit=limit))
 
     async def bucket_stats(self, bucket_id: int) -> BucketStats:
-        return await self._read(lambda connection: reads.bucket_stats(connection, bucket_id))
+        return await self._read(0, reads.bucket_stats, bucket_id)
 
     async def delete_before(self, bucket_id: int, time: int) -> int:
         return await self._delete(bucket_id, time)
@@ -146,7 +147,7 @@ class PostgresEvents:
                 await connection.execute(statement, params)
 
     async def size(self) -> tuple[int, int]:
-        return await self._read(reads.size)
+        return await self._read(0, reads.size)
 
     async def backup(self, directory: str) -> None:  # noqa: ARG002 - refused
         raise Unsupported("These events are on a database server: back it up with the server's own tools.")
@@ -168,8 +169,10 @@ class PostgresEvents:
                 return total
             total += gone
 
-    async def _read(self, work: Callable[[Connection], Awaitable[T]], read_after: int = 0) -> T:
-        return await self._copies.run(work, read_after)
+    async def _read(
+        self, read_after: int, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self._copies.run(lambda connection: work(connection, *args, **kwargs), read_after)
 
 
 def _copies(options: PostgresOptions, source: Database, clock: Clock) -> Copies:
