@@ -1,6 +1,6 @@
 """`attr.<path>=<value>` → SQL: what the index on jsonb finds, made exact, or a slow test where there is no jsonb.
 
-jsonb forgets how a number was written, and contains what holds more: so both are looked at again, in the few rows found.
+jsonb forgets how a number was written, and a larger value contains a smaller one: the rows found are looked at again.
 """
 
 from __future__ import annotations

@@ -52,6 +52,20 @@ def writing(what: str) -> Iterator[None]:
         raise Unavailable(f"{what} cannot be written: {_first_line(exc)}") from exc
 
 
+@contextmanager
+def committing(what: str) -> Iterator[None]:
+    """Around one statement that commits itself. Raises Unavailable when surely nothing was stored (no connection, or
+    the server's answer was an error), else OutcomeUnknown."""
+    try:
+        yield
+    except _POOL as exc:
+        raise Unavailable(f"{what} cannot be reached: no connection in time") from exc
+    except psycopg.Error as exc:
+        if exc.diag.severity_nonlocalized == "ERROR":  # not FATAL, which may come after the commit
+            raise Unavailable(f"{what} cannot be written: {_first_line(exc)}") from exc
+        raise unknown_outcome(what, exc) from exc
+
+
 def unknown_outcome(what: str, error: Exception) -> OutcomeUnknown:
     """The connection was lost when the commit may have been done already."""
     return OutcomeUnknown(f"the connection to {what} was lost in mid-commit: {_first_line(error)}")

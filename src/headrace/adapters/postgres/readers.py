@@ -19,6 +19,8 @@ _GRACE = 5.0  # seconds in which a server that is asked to stop a statement answ
 # All statements of a read see one state. The server has the limit too, for when our word to stop gets lost.
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {}"
 
+_TOO_LONG = "the query took too long and was stopped: ask for less time, or filter more"
+
 
 class _Dead(Exception):
     """The connection was dead before anything was asked of it."""
@@ -97,7 +99,7 @@ class Readers:
             except TimeoutError as exc:
                 if connection.closed:
                     raise Unavailable(f"{self._database.name} does not answer") from exc
-                raise QueryTimeout("the query took too long and was stopped: ask for less time, or filter more") from exc
+                raise QueryTimeout(_TOO_LONG) from exc
             finally:
                 self._timers.discard(timer)
 

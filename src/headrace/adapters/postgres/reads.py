@@ -1,4 +1,4 @@
-"""What is asked of the events, as SQL. Each function is one read, in a transaction that sees one state of everything."""
+"""What is asked of the events, as SQL. Each function is one read, in a transaction that sees one state of all."""
 
 # ruff: noqa: S608 — SQL is put together from fixed texts; every value is a bound parameter
 from __future__ import annotations

@@ -47,11 +47,11 @@ async def fetch_events(connection: Connection, sql: str, params: Sequence[object
 def stored_event(row: tuple[Any, ...]) -> StoredEvent:
     """The event of a row of COLUMNS, as `fetch` has it."""
     (
-        seq, id, time, received_at, level, service, action, actor, actor_type, actor_name,
-        target, target_type, target_name, outcome, message, attributes, trace_id, span_id,
+        seq, event_id, time, received_at, level, service, action, actor, actor_type,
+        actor_name, target, target_type, target_name, outcome, message, attributes, trace_id, span_id,
     ) = row  # fmt: skip
     return StoredEvent(
-        seq, int.from_bytes(id), time + Y2K, received_at + Y2K, level, service, action,
+        seq, int.from_bytes(event_id), time + Y2K, received_at + Y2K, level, service, action,
         None if actor is None else Party(actor, actor_type, actor_name),
         None if target is None else Party(target, target_type, target_name),
         outcome, message, attributes, trace_id, span_id,

@@ -48,8 +48,8 @@ class SqlBuckets:
 
     async def list(self) -> Sequence[Bucket]:
         async with self._database.reading() as session:
-            rows = await session.scalars(select(BucketRow).order_by(BucketRow.name))
-            return [_bucket(row) for row in rows]
+            rows = await session.scalars(select(BucketRow))
+            return sorted(map(_bucket, rows), key=lambda bucket: bucket.name)  # each engine sorts names in its own way
 
     async def find(self, name: str) -> Bucket | None:
         async with self._database.reading() as session:

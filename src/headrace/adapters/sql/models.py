@@ -212,6 +212,16 @@ class SigningKeyRow(Base):
     retired_at: Mapped[int | None] = mapped_column(BigInteger, index=True)
 
 
+class SecretRow(Base):
+    """A secret that all processes share where nobody set one: `sealing` seals signing keys and sign-ins. Whoever reads
+    this database can read it. Only on a server; beside a file the secret has a file of its own."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    secret: Mapped[str] = mapped_column(String(255))
+
+
 class UsageRow(Base):
     """What one credential sent into one bucket on one day (days since 1970). It outlives both, so it refers to neither
     by a foreign key; ids are never used again."""
