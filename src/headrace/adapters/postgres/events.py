@@ -149,6 +149,9 @@ class PostgresEvents:
     async def size(self) -> tuple[int, int]:
         return await self._read(0, reads.size)
 
+    def trouble(self, bucket_id: int) -> str | None:  # noqa: ARG002 - the queue bridges it
+        return None
+
     async def backup(self, directory: str) -> None:  # noqa: ARG002 - refused
         raise Unsupported("These events are on a database server: back it up with the server's own tools.")
 
@@ -170,7 +173,11 @@ class PostgresEvents:
             total += gone
 
     async def _read(
-        self, read_after: int, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+        self,
+        read_after: int,
+        work: Callable[Concatenate[Connection, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         return await self._copies.run(lambda connection: work(connection, *args, **kwargs), read_after)
 
