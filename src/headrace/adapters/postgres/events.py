@@ -186,7 +186,7 @@ def _copies(options: PostgresOptions, source: Database, clock: Clock) -> Copies:
     def readers_of(url: str, name: str) -> Copy:
         database = Database(url, clock, name=name, size=options.max_reads + 1, options=options.breaker)
         readers = Readers(
-            database, clock, running=options.max_reads, waiting=options.max_waiting, timeout=options.query_timeout
+            database, running=options.max_reads, waiting=options.max_waiting, timeout=options.query_timeout
         )
         return Copy(database, readers)
 
