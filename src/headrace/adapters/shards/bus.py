@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Protocol
 
 from headrace.adapters.memory.bus import MemoryBus
 from headrace.ports.bus import Bus, Stored
 
 
+class AnnouncingBus(Bus, Protocol):
+    def announce(self) -> None:
+        """Wake the other processes: something was stored."""
+
+
 class ShardedBus:
     """What this process stored is told once here; each store's own bus tells the other processes."""
 
-    def __init__(self, buses: Sequence[Bus], announce: Callable[[], None]) -> None:
-        """`announce` wakes the other processes, wherever something was stored."""
+    def __init__(self, buses: Sequence[AnnouncingBus]) -> None:
         self._buses = buses
-        self._announce = announce
         self._here = MemoryBus()
 
     async def publish(self, stored: Stored) -> None:
         await self._here.publish(stored)
-        self._announce()
+        for bus in self._buses:
+            bus.announce()
 
     @asynccontextmanager
     async def listen(self, wake: Callable[[Stored], None]) -> AsyncIterator[None]:
