@@ -77,6 +77,8 @@ EVENTS = (
         for part in range(8)
     ),
     "CREATE INDEX ON event_ids USING brin (seen_at)",
+    # Which of several stores this is: set once, by the first process that used it.
+    "CREATE TABLE event_shard (number integer NOT NULL)",
     "CREATE TABLE event_position (last_seq bigint NOT NULL) WITH (fillfactor = 10)",
     "INSERT INTO event_position VALUES (0)",
 )
