@@ -16,8 +16,6 @@ import httpx2
 
 from tests.support import profile
 
-_START_SECONDS = 30
-_STOP_SECONDS = 15
 _START_SECONDS = 60
 _STOP_SECONDS = 30
 
