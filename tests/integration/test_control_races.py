@@ -67,13 +67,13 @@ async def test_of_all_admins_who_go_at_once_one_stays(processes: Sequence[Contro
 
 async def test_of_all_who_use_a_link_at_once_one_does(processes: Sequence[ControlDatabase]) -> None:
     await SqlAccounts(processes[0]).add_user(user(1), record(1))
-    for round in range(ROUNDS):
-        token = b"token %d" % round
+    for turn in range(ROUNDS):
+        token = b"token %d" % turn
         await SqlSessions(processes[0]).add_link(Link(token, user_id(1), LinkPurpose.RESET, 1, 99), None)
         used = await asyncio.gather(
             *(
                 SqlSessions(one).use_link(
-                    token, LinkPurpose.RESET, 5, UserChanges(password_hash=f"{number}"), record(100 * round + number + 2)
+                    token, LinkPurpose.RESET, 5, UserChanges(password_hash=f"{number}"), record(100 * turn + number + 2)
                 )
                 for number, one in enumerate(processes)
             )
@@ -87,9 +87,9 @@ async def test_of_a_refresh_token_used_at_once_one_is_good(processes: Sequence[C
     await SqlSessions(processes[0]).add_session(
         Session("s", user_id(1), b"0", 1, 99), user(1).password_hash, record(2)
     )
-    for round in range(ROUNDS):
+    for turn in range(ROUNDS):
         rotated = await asyncio.gather(
-            *(SqlSessions(one).rotate("s", b"%d" % round, b"%d" % (round + 1), 99) for one in processes)
+            *(SqlSessions(one).rotate("s", b"%d" % turn, b"%d" % (turn + 1), 99) for one in processes)
         )
         assert sorted(rotated) == [False] * (PROCESSES - 1) + [True]
 
@@ -97,7 +97,10 @@ async def test_of_a_refresh_token_used_at_once_one_is_good(processes: Sequence[C
 async def test_processes_that_start_at_once_have_one_key_that_signs(processes: Sequence[ControlDatabase]) -> None:
     keys = [SqlSigningKeys(one) for one in processes]
     await asyncio.gather(
-        *(each.add_signing_key(SigningKey(f"k{n}", b"k", n), record(n + 1), retire=False) for n, each in enumerate(keys))
+        *(
+            each.add_signing_key(SigningKey(f"k{n}", b"k", n), record(n + 1), retire=False)
+            for n, each in enumerate(keys)
+        )
     )
     assert len(await keys[0].list_signing_keys()) == 1
     await asyncio.gather(
@@ -118,20 +121,20 @@ async def test_processes_that_start_at_once_seal_with_one_secret(processes: Sequ
 
 async def test_usage_of_all_adds_up(processes: Sequence[ControlDatabase]) -> None:
     """Each begins lines that others begin, too, and in another order."""
-    for round in range(ROUNDS):
-        lines = [Usage(round, bucket, API_KEY, f"key-{key}", 1, 10) for bucket in (1, 2) for key in range(20)]
+    for turn in range(ROUNDS):
+        lines = [Usage(turn, bucket, API_KEY, f"key-{key}", 1, 10) for bucket in (1, 2) for key in range(20)]
         parts = [lines[number * 5 :] + lines[:3] for number in range(PROCESSES)]
         assert await at_once(*(SqlUsage(one).add(part) for one, part in zip(processes, parts, strict=True))) == []
-        assert sum(line.events for line in await SqlUsage(processes[0]).day(round)) == sum(map(len, parts))
+        assert sum(line.events for line in await SqlUsage(processes[0]).day(turn)) == sum(map(len, parts))
 
 
 async def test_the_outbox_forwarded_by_all_at_once_is_empty_and_nobody_fails(
     processes: Sequence[ControlDatabase],
 ) -> None:
     outboxes = [SqlAuditOutbox(one) for one in processes]
-    for round in range(ROUNDS):
-        ids = range(100 * round + 1, 100 * round + 41)
-        await asyncio.gather(*(outboxes[id % PROCESSES].add(record(id)) for id in ids))
+    for turn in range(ROUNDS):
+        ids = range(100 * turn + 1, 100 * turn + 41)
+        await asyncio.gather(*(outboxes[number % PROCESSES].add(record(number)) for number in ids))
         pending = [written.id for written in await outboxes[0].pending(100)]
         assert sorted(pending) == list(ids)
         turned = [pending[number * 7 :] + pending[: number * 7] for number in range(PROCESSES)]
@@ -144,37 +147,37 @@ async def test_a_key_made_while_its_owner_is_deleted_is_revoked_or_not_there(
 ) -> None:
     accounts, keys = SqlAccounts(processes[0]), SqlKeys(processes[1])
     bucket = await SqlBuckets(processes[0]).create("billing", "", None, 5, None)
-    for round in range(ROUNDS):
-        owner, id = user_id(round), f"key-{round}"
-        await accounts.add_user(user(round), record(100 * round + 1))
-        key = ApiKey(id, "k", bytes(32), Role.USER, 1, owner_id=owner, grants={bucket.id: READ})
+    for turn in range(ROUNDS):
+        owner, key_id = user_id(turn), f"key-{turn}"
+        await accounts.add_user(user(turn), record(100 * turn + 1))
+        key = ApiKey(key_id, "k", bytes(32), Role.USER, 1, owner_id=owner, grants={bucket.id: READ})
         codes = await at_once(
-            keys.add_key(key, record(100 * round + 2)),
-            accounts.delete_user(owner, record(100 * round + 3)),
-            SqlAccounts(processes[2]).put_grant(bucket.id, owner, READ, record(100 * round + 4)),
+            keys.add_key(key, record(100 * turn + 2)),
+            accounts.delete_user(owner, record(100 * turn + 3)),
+            SqlAccounts(processes[2]).put_grant(bucket.id, owner, READ, record(100 * turn + 4)),
             SqlSessions(processes[3]).add_session(
-                Session(f"s-{round}", owner, b"s", 1, 99), user(round).password_hash, record(100 * round + 5)
+                Session(f"s-{turn}", owner, b"s", 1, 99), user(turn).password_hash, record(100 * turn + 5)
             ),
         )
         assert set(codes) <= {"unknown-user", "account-changed"}
-        known = await keys.find_key(id)
+        known = await keys.find_key(key_id)
         assert known is None or known.key.revoked_at is not None
         assert await accounts.grants_of_bucket(bucket.id) == []
-        assert await SqlSessions(processes[0]).find_session(f"s-{round}") is None
+        assert await SqlSessions(processes[0]).find_session(f"s-{turn}") is None
 
 
 async def test_a_grant_on_a_bucket_that_goes_is_gone_or_refused(processes: Sequence[ControlDatabase]) -> None:
     accounts, keys = SqlAccounts(processes[0]), SqlKeys(processes[1])
     await accounts.add_user(user(1), record(1))
-    for round in range(ROUNDS):
+    for turn in range(ROUNDS):
         bucket = await SqlBuckets(processes[0]).create("billing", "", None, 5, None)
-        search = SavedSearch(f"s-{round}", user_id(1), bucket.id, "n", "q", shared=True, created_at=1)
-        key = ApiKey(f"k-{round}", "k", bytes(32), Role.USER, 1, owner_id=user_id(1), grants={bucket.id: READ})
+        search = SavedSearch(f"s-{turn}", user_id(1), bucket.id, "n", "q", shared=True, created_at=1)
+        key = ApiKey(f"k-{turn}", "k", bytes(32), Role.USER, 1, owner_id=user_id(1), grants={bucket.id: READ})
         codes = await at_once(
-            accounts.put_grant(bucket.id, user_id(1), READ, record(100 * round + 2)),
-            keys.add_key(key, record(100 * round + 3)),
+            accounts.put_grant(bucket.id, user_id(1), READ, record(100 * turn + 2)),
+            keys.add_key(key, record(100 * turn + 3)),
             SqlSavedSearches(processes[2]).add(search, 9),
-            SqlBuckets(processes[3]).delete("billing", record(100 * round + 4)),
+            SqlBuckets(processes[3]).delete("billing", record(100 * turn + 4)),
         )
         assert set(codes) <= {"unknown-bucket"}
         assert await accounts.grants_of_bucket(bucket.id) == []
@@ -197,35 +200,35 @@ async def test_of_searches_saved_at_once_no_more_than_the_most_are_kept(processe
 
 async def test_keys_are_touched_while_their_owners_go_and_nobody_fails(processes: Sequence[ControlDatabase]) -> None:
     accounts, keys = SqlAccounts(processes[0]), SqlKeys(processes[0])
-    for round in range(ROUNDS):
-        owner = user_id(round)
-        await accounts.add_user(user(round), record(1_000 * round + 1))
-        ids = [f"key-{round}-{number}" for number in (3, 1, 4, 0, 2)]
-        for number, id in enumerate(ids, 2):
+    for turn in range(ROUNDS):
+        owner = user_id(turn)
+        await accounts.add_user(user(turn), record(1_000 * turn + 1))
+        ids = [f"key-{turn}-{number}" for number in (3, 1, 4, 0, 2)]
+        for number, key_id in enumerate(ids, 2):
             await keys.add_key(
-                ApiKey(id, "k", bytes(32), Role.USER, 1, owner_id=owner), record(1_000 * round + number)
+                ApiKey(key_id, "k", bytes(32), Role.USER, 1, owner_id=owner), record(1_000 * turn + number)
             )
         codes = await at_once(
-            SqlAccounts(processes[1]).delete_user(owner, record(1_000 * round + 9)),
+            SqlAccounts(processes[1]).delete_user(owner, record(1_000 * turn + 9)),
             *(SqlKeys(one).touch(dict.fromkeys(ids, 5 + number)) for number, one in enumerate(processes)),
         )
         assert codes == []
-        found = [await keys.find_key(id) for id in ids]
+        found = [await keys.find_key(key_id) for key_id in ids]
         assert [(known.key.revoked_at is None, known.key.last_used_at) for known in found if known] == [(False, 8)] * 5
 
 
 async def test_sweeps_at_once_with_people_who_go_and_nobody_fails(processes: Sequence[ControlDatabase]) -> None:
     accounts = SqlAccounts(processes[0])
-    for round in range(ROUNDS):
-        await accounts.add_user(user(round), record(100 * round + 1))
+    for turn in range(ROUNDS):
+        await accounts.add_user(user(turn), record(100 * turn + 1))
         for number in range(10):
             await SqlSessions(processes[0]).add_session(
-                Session(f"s-{round}-{number}", user_id(round), b"s", 1, 10 - number),
-                user(round).password_hash,
-                record(100 * round + 10 + number),
+                Session(f"s-{turn}-{number}", user_id(turn), b"s", 1, 10 - number),
+                user(turn).password_hash,
+                record(100 * turn + 10 + number),
             )
         codes = await at_once(
-            accounts.delete_user(user_id(round), record(100 * round + 2)),
+            accounts.delete_user(user_id(turn), record(100 * turn + 2)),
             *(SqlSessions(one).sweep(50) for one in processes),
         )
         assert codes == []

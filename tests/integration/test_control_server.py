@@ -7,14 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 
 from headrace.adapters.sql.audit import SqlAuditOutbox
 from headrace.adapters.sql.buckets import SqlBuckets
@@ -22,7 +22,8 @@ from headrace.adapters.sql.database import ControlDatabase, ControlOptions
 from headrace.adapters.sql.engine import open_engine
 from headrace.adapters.sql.keys import SqlKeys
 from headrace.adapters.sql.migrate import HEAD, VERSION_TABLE, migrate, upgrade
-from headrace.adapters.sql.models import Base
+from headrace.adapters.sql.models import Base, BucketRow, SecretRow
+from headrace.adapters.sql.shared_secret import SqlSharedSecret
 from headrace.adapters.system.clock import SystemClock
 from headrace.errors import Conflict, NewerFormat, OutcomeUnknown, Overloaded, Unavailable, Unsupported, Unusable
 from headrace.model.account import ApiKey
@@ -193,7 +194,8 @@ async def test_without_migrating_an_empty_database_is_refused(postgres_url: str)
         assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [(HEAD,)]
 
 
-async def test_a_start_on_a_current_database_does_not_load_alembic(postgres_url: str, database: ControlDatabase) -> None:
+@pytest.mark.usefixtures("database")
+async def test_a_start_on_a_current_database_does_not_load_alembic(postgres_url: str) -> None:
     program = f"""
 import asyncio, sys
 from headrace.adapters.sql.database import ControlDatabase
@@ -242,7 +244,7 @@ async def test_a_user_who_may_make_no_tables_says_so_at_a_start(postgres: Cluste
 
 async def test_a_backup_is_the_servers_own_business(database: ControlDatabase) -> None:
     with pytest.raises(Unsupported):
-        await database.backup("/tmp")  # noqa: S108 - never written to
+        await database.backup("/tmp")
 
 
 async def test_a_change_is_durable_where_the_server_would_not_wait_for_its_disk(
@@ -250,10 +252,25 @@ async def test_a_change_is_durable_where_the_server_would_not_wait_for_its_disk(
 ) -> None:
     name = postgres_url.rsplit("/", 1)[1]
     postgres.sql(f"ALTER DATABASE {name} SET synchronous_commit = off")
-    async with opened(postgres_url) as database:
-        async with database.changing() as session:
-            connection = await session.connection()
-            assert (await connection.exec_driver_sql("SHOW synchronous_commit")).scalar() == "on"
+    async with opened(postgres_url) as database, database.changing() as session:
+        connection = await session.connection()
+        assert (await connection.exec_driver_sql("SHOW synchronous_commit")).scalar() == "on"
+
+
+async def test_the_shared_secret_shows_in_no_message(
+    database: ControlDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not even where the driver tells of each statement, or of one that failed."""
+    shared = SqlSharedSecret(database)
+    with caplog.at_level(1):
+        for _ in range(2):
+            await shared.keep("a secret that nobody may see")
+        with pytest.raises(Conflict) as caught:
+            async with database.changing() as session:
+                await session.execute(insert(SecretRow).values(name="sealing", secret="a secret"))
+    assert caught.value.__cause__ is not None
+    for text in (caplog.text, str(caught.value.__cause__), repr(shared), repr(vars(shared))):
+        assert "a secret" not in text
 
 
 # Faults
@@ -308,10 +325,7 @@ async def test_a_server_that_hangs_in_a_transaction_changes_nothing(cluster: Clu
     async with opened(cluster.url()) as database:
         begin = time.monotonic()
         with pytest.raises(Unavailable) as caught:
-            async with database.changing() as session:
-                await session.connection()
-                cluster.pause()
-                await session.execute(Base.metadata.tables["buckets"].select())
+            await change(database, before=cluster.pause)
         assert not isinstance(caught.value, OutcomeUnknown)
         assert time.monotonic() - begin < LONGEST
         cluster.resume()
@@ -322,9 +336,7 @@ async def test_a_server_that_hangs_in_mid_commit_leaves_the_outcome_unknown(clus
     async with opened(cluster.url()) as database:
         begin = time.monotonic()
         with pytest.raises(OutcomeUnknown):
-            async with database.changing() as session:
-                await session.execute(_new_bucket())
-                cluster.pause()
+            await change(database, before_commit=cluster.pause)
         assert time.monotonic() - begin < LONGEST
         cluster.resume()
         await SqlBuckets(database).list()
@@ -333,12 +345,9 @@ async def test_a_server_that_hangs_in_mid_commit_leaves_the_outcome_unknown(clus
 async def test_a_connection_lost_in_mid_commit_leaves_the_outcome_unknown(
     postgres: Cluster, database: ControlDatabase
 ) -> None:
+    pid = await backend(database)  # the one connection there is
     with pytest.raises(OutcomeUnknown):
-        async with database.changing() as session:
-            await session.execute(_new_bucket())
-            connection = await session.connection()
-            pid = (await connection.exec_driver_sql("SELECT pg_backend_pid()")).scalar()
-            postgres.sql("SELECT pg_terminate_backend(%s)", (pid,))
+        await change(database, before_commit=lambda: terminate(postgres, pid))
     assert await SqlBuckets(database).list() == []
 
 
@@ -363,7 +372,7 @@ async def test_a_primary_that_became_read_only_is_left_for_the_new_one(postgres:
     name = postgres_url.rsplit("/", 1)[1]
     async with opened(postgres_url, connections=1) as database:
         buckets = SqlBuckets(database)
-        before = await _backend(database)
+        before = await backend(database)
         postgres.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         async with database.reading() as session:  # the connection that is there learns of it, as after a failover
             await (await session.connection()).exec_driver_sql("SET default_transaction_read_only = on")
@@ -371,7 +380,27 @@ async def test_a_primary_that_became_read_only_is_left_for_the_new_one(postgres:
             await buckets.create("billing", "", None, 5, None)
         postgres.sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
         await buckets.create("billing", "", None, 5, None)
-        assert await _backend(database) != before
+        assert await backend(database) != before
+
+
+async def test_writes_go_on_by_themselves_when_a_replica_is_promoted(cluster: Cluster) -> None:
+    replica = cluster.replica()
+    try:
+        replica.start()
+        hosts = f"127.0.0.1:{cluster.port},127.0.0.1:{replica.port}"
+        url = f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
+        async with opened(url, failures=2, seconds=0.2) as database:
+            buckets = SqlBuckets(database)
+            await buckets.create("before", "", None, 5, None)
+            await asyncio.sleep(1)  # the replica has it
+            cluster.kill()
+            with pytest.raises(Unavailable):
+                await buckets.create("between", "", None, 5, None)
+            await asyncio.to_thread(replica.promote)
+            await until(lambda: buckets.create("after", "", None, 5, None))
+            assert [bucket.name for bucket in await buckets.list()] == ["after", "before"]
+    finally:
+        replica.close()
 
 
 async def test_callers_that_give_up_leave_the_connections_in_order(database: ControlDatabase) -> None:
@@ -395,10 +424,40 @@ async def test_more_at_once_than_there_are_connections_wait_for_each_other(postg
     assert [type(result) for result in results if isinstance(result, Exception)] == [Conflict] * 39
 
 
-def _new_bucket() -> object:
-    return Base.metadata.tables["buckets"].insert().values(name="new", description="", created_at=5)
+async def until(works: Callable[[], Awaitable[object]], seconds: float = 20) -> None:
+    """Try again and again, as a client would."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            await works()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return
 
 
-async def _backend(database: ControlDatabase) -> object:
+def nothing() -> None:
+    pass
+
+
+async def change(
+    database: ControlDatabase, *, before: Callable[[], None] = nothing, before_commit: Callable[[], None] = nothing
+) -> None:
+    """A new bucket, in a transaction to which something happens."""
+    async with database.changing() as session:
+        await session.connection()
+        before()
+        values = {"name": "new", "description": "", "created_at": 5}
+        await session.execute(insert(BucketRow).values(values))
+        before_commit()
+
+
+def terminate(server: Cluster, pid: object) -> None:
+    server.sql("SELECT pg_terminate_backend(%s)", (pid,))
+
+
+async def backend(database: ControlDatabase) -> object:
     async with database.reading() as session:
         return (await (await session.connection()).exec_driver_sql("SELECT pg_backend_pid()")).scalar()

@@ -29,17 +29,14 @@ _TRIES = 3  # to lock a row that is swept away or forgiven again and again
 _SWEEP_SECONDS = 60.0
 _SWEPT = 10_000  # at once, in about 20 ms
 
-LIMITER = Layout(
-    "limiter",
-    [
-        [
-            "CREATE UNLOGGED TABLE headrace_limits (kind smallint NOT NULL, key text NOT NULL, "
-            "state double precision[] NOT NULL DEFAULT '{}', until double precision NOT NULL DEFAULT 0, "
-            "PRIMARY KEY (kind, key)) "
-            "WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_cost_delay = 0)"
-        ]
-    ],
-)
+_TABLE = """
+CREATE UNLOGGED TABLE headrace_limits (
+    kind smallint NOT NULL, key text NOT NULL,
+    state double precision[] NOT NULL DEFAULT '{}', until double precision NOT NULL DEFAULT 0,
+    PRIMARY KEY (kind, key)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_cost_delay = 0)
+"""
+LIMITER = Layout("limiter", [[_TABLE]])
 """Times are seconds since 1970. From `until` on a row is as good as none; a new one is locked by who made it."""
 
 _WAIT = "SET LOCAL lock_timeout = '1s'"
@@ -47,12 +44,13 @@ _MAKE = "INSERT INTO headrace_limits (kind, key) VALUES (%s, %s) ON CONFLICT DO 
 _LOCK = "SELECT state FROM headrace_limits WHERE kind = %s AND key = %s FOR UPDATE"
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::double precision"  # asked once the row is ours: never before it
 _KEEP = "UPDATE headrace_limits SET state = %s::double precision[], until = %s WHERE kind = %s AND key = %s"
-_PEEK = f"SELECT state, ({_NOW}) FROM headrace_limits WHERE kind = %s AND key = %s"
+_PEEK = f"SELECT state, ({_NOW}) FROM headrace_limits WHERE kind = %s AND key = %s"  # noqa: S608 - constants
 _FORGIVE = "DELETE FROM headrace_limits WHERE kind = %s AND key = %s"
-_SWEEP = (
-    "DELETE FROM headrace_limits WHERE (kind, key) IN (SELECT kind, key FROM headrace_limits "
-    f"WHERE until <= ({_NOW}) LIMIT {_SWEPT} FOR UPDATE SKIP LOCKED)"
+_SWEEP = f"""
+DELETE FROM headrace_limits WHERE (kind, key) IN (
+    SELECT kind, key FROM headrace_limits WHERE until <= ({_NOW}) LIMIT {_SWEPT} FOR UPDATE SKIP LOCKED
 )
+"""  # noqa: S608 - constants
 
 
 @dataclass(slots=True)
@@ -100,7 +98,7 @@ class PostgresLimiter:
                 row = await (await connection.execute(_PEEK, (_LOG, key))).fetchone()
         return seconds_until_room(_log(*row), limit.count, limit.seconds, row[1]) if row is not None else 0.0
 
-    async def forgive(self, key: str, limit: Limit) -> None:
+    async def forgive(self, key: str, limit: Limit) -> None:  # noqa: ARG002 - the port's: here a row is one key's
         with self._database.breaker.watch(), writing("the limits"):
             async with self._connection() as connection:
                 await connection.execute(_FORGIVE, (_LOG, key))
