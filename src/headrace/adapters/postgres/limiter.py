@@ -84,6 +84,8 @@ class PostgresLimiter:
 
     async def attempt(self, key: str, limit: Limit) -> float:
         await self._sweep()
+        if (wait := await self.peek(key, limit)) > 0:
+            return wait  # who knocks at a closed door waits for no lock, and holds nobody up
         async with self._locked(_LOG, key) as row:
             log = _log(row.state, row.now)
             wait = seconds_until_room(log, limit.count, limit.seconds, row.now)
