@@ -7,14 +7,12 @@ update then touches no index at all.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from headrace.adapters.postgres.database import Connection, Database
-from headrace.adapters.postgres.faults import reading, writing
 from headrace.adapters.postgres.layout import Layout
 from headrace.errors import Unavailable
 from headrace.kit.attempt_log import seconds_until_room
@@ -23,8 +21,7 @@ from headrace.ports.clock import Clock
 from headrace.ports.limiter import Lease, Limit
 
 _BUCKET, _LOG = 0, 1  # kinds of rows: `state` is (tokens, when they were counted), or the times of attempts
-_PATIENCE = 2.0  # seconds for a connection: callers that are not served go on by themselves
-_SECONDS = 2.0
+_SECONDS = 2.0  # for a connection, and with it: callers that are not served go on by themselves
 _TRIES = 3  # to lock a row that is swept away or forgiven again and again
 _SWEEP_SECONDS = 60.0
 _SWEPT = 10_000  # at once, in about 20 ms
@@ -95,15 +92,13 @@ class PostgresLimiter:
         return wait
 
     async def peek(self, key: str, limit: Limit) -> float:
-        with self._database.breaker.watch(), reading("the limits"):
-            async with self._connection() as connection:
-                row = await (await connection.execute(_PEEK, (_LOG, key))).fetchone()
+        async with self._database.asking(_SECONDS) as connection:
+            row = await (await connection.execute(_PEEK, (_LOG, key))).fetchone()
         return seconds_until_room(_log(*row), limit.count, limit.seconds, row[1]) if row is not None else 0.0
 
     async def forgive(self, key: str, limit: Limit) -> None:  # noqa: ARG002 - the port's: here a row is one key's
-        with self._database.breaker.watch(), writing("the limits"):
-            async with self._connection() as connection:
-                await connection.execute(_FORGIVE, (_LOG, key))
+        async with self._database.changing(_SECONDS) as connection:
+            await connection.execute(_FORGIVE, (_LOG, key))
 
     async def give_back(self, key: str, limit: Limit) -> None:
         async with self._locked(_LOG, key) as row:
@@ -113,30 +108,19 @@ class PostgresLimiter:
     @asynccontextmanager
     async def _locked(self, kind: int, key: str) -> AsyncIterator[_Row]:
         """What is kept in the row is written when the block is left. Two round trips. Raises Unavailable."""
-        with self._database.breaker.watch(), writing("the limits"):
-            async with self._connection() as connection, connection.pipeline(), connection.transaction():
-                row = await _lock(connection, kind, key)
-                yield row
-                if row.until is not None:
-                    await connection.execute(_KEEP, (row.state, row.until, kind, key))
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    connection = await stack.enter_async_context(self._database.connection(_SECONDS))
-            except TimeoutError as exc:
-                raise Unavailable("The limits cannot be reached: no connection in time.") from exc
-            yield connection
+        async with self._database.changing(_SECONDS) as connection, connection.pipeline(), connection.transaction():
+            row = await _lock(connection, kind, key)
+            yield row
+            if row.until is not None:
+                await connection.execute(_KEEP, (row.state, row.until, kind, key))
 
     async def _sweep(self) -> None:
         """Now and then, and again at once while there is more; whoever comes first does it."""
         if self._monotonic() < self._sweep_at:
             return
         self._sweep_at = self._monotonic() + _SWEEP_SECONDS
-        with suppress(Unavailable), self._database.breaker.watch(), writing("the limits"):
-            async with self._connection() as connection:
+        with suppress(Unavailable):
+            async with self._database.changing(_SECONDS) as connection:
                 if (await connection.execute(_SWEEP)).rowcount == _SWEPT:
                     self._sweep_at = self._monotonic()
 
