@@ -71,9 +71,11 @@ async def ids(queue: PostgresQueue, wait: float = 0) -> list[int]:
 
 
 async def until_listening(queue: PostgresQueue) -> None:
-    async with asyncio.timeout(10):
-        while not queue._arrivals._listener.listening:
-            await asyncio.sleep(0.01)
+    for _ in range(1000):
+        if queue._arrivals._listener.listening:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it does not listen")
 
 
 # --- several processes -----------------------------------------------------------------------------------------------

@@ -108,8 +108,9 @@ class Database:
             self._refused = asyncio.get_running_loop().create_future()
         refused = self._refused
         taking = asyncio.create_task(self._pool.getconn(seconds))
+        waited: set[asyncio.Future[Any]] = {taking, refused}
         try:
-            await asyncio.wait({taking, refused}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         except BaseException:
             taking.add_done_callback(self._give_back)
             taking.cancel()
