@@ -15,7 +15,7 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
-from headrace.adapters.postgres.faults import NotConnected, is_failure
+from headrace.adapters.postgres.faults import NotConnected, is_failure, reading, writing
 from headrace.errors import Unavailable, Unusable
 from headrace.kit.breaker import Breaker
 from headrace.ports.clock import Clock
@@ -84,7 +84,7 @@ class Database:
         """A connection for `seconds` at most: then it is cut, which the statement that runs raises as OperationalError.
 
         To be used inside of `breaker.watch()`, which refuses at once while the server is away, and of `faults.reading`
-        or `faults.writing`, which translate what psycopg raises.
+        or `faults.writing`, which translate what psycopg raises; `asking` and `changing` are all three.
         """
         connection = await self._take(min(seconds, _PATIENCE))
         self._in_use += 1
@@ -131,6 +131,21 @@ class Database:
             returning = asyncio.create_task(self._pool.putconn(taken.result()))
             self._returning.add(returning)
             returning.add_done_callback(self._returning.discard)
+
+
+    @asynccontextmanager
+    async def asking(self, seconds: float) -> AsyncIterator[Connection]:
+        """A connection to read with. Raises Unavailable (also its kinds)."""
+        with self.breaker.watch(), reading(self.name):
+            async with self.connection(seconds) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def changing(self, seconds: float) -> AsyncIterator[Connection]:
+        """A connection to write with. Raises Poison for what is wrong with the data itself, else Unavailable."""
+        with self.breaker.watch(), writing(self.name):
+            async with self.connection(seconds) as connection:
+                yield connection
 
 
 def conninfo(url: str) -> str:
