@@ -147,6 +147,28 @@ async def test_forwarding_goes_on_where_it_was_interrupted_in_order(world: World
     assert await world.arrived() == list(range(6))
 
 
+async def test_fresh_blocks_do_not_wait_for_those_that_are_forwarded(world: World) -> None:
+    world.remote.error = Unavailable("away")
+    for number in range(3):
+        await world.queue.put(block(number))
+    world.remote.error = None
+    put, waiting = world.remote.put, asyncio.Event()
+
+    async def hangs_at_the_second(one: Block) -> None:
+        if one.id == 1:
+            waiting.set()
+            await asyncio.Event().wait()
+        await put(one)
+
+    world.remote.put = hangs_at_the_second  # type: ignore[method-assign]
+    step = asyncio.create_task(world.queue.forward_step(0))
+    await waiting.wait()
+    await world.queue.put(block(9))
+    assert await world.arrived() == [0, 9]
+    step.cancel()
+    await asyncio.gather(step, return_exceptions=True)
+
+
 async def test_a_queue_that_is_back_but_full_keeps_what_is_spooled_in_the_spool(world: World) -> None:
     world.remote.error = Unavailable("away")
     await world.queue.put(block(1))
