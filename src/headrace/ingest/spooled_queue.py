@@ -17,7 +17,7 @@ from headrace.ports.queue import Queue
 
 _log = logging.getLogger(__name__)
 
-_EVENTS = 50_000  # moved in a step, or 16 MiB: what a restart repeats at most
+_EVENTS = 50_000  # moved in a step, or 16 MiB
 _LOOK_SECONDS = 10.0  # between two looks for spools that were left behind
 
 
@@ -114,6 +114,7 @@ class SpooledQueue:
             for one in deliveries:
                 await self._remote.put(one.block)
                 moved += 1
+                await source.ack([one])  # one by one: killed in the middle, we repeat a few and not all of them
                 self._is_back()
         except Overloaded:
             self._is_back()
@@ -122,7 +123,6 @@ class SpooledQueue:
             self._away = True
             raise
         finally:
-            await source.ack(deliveries[:moved])
             await source.release(deliveries[moved:])
         return moved
 
