@@ -48,6 +48,7 @@ class Measure:
             if self._loop.time() < self._fresh_until:
                 return
             self._asking = asyncio.create_task(self._measure())
+            self._asking.add_done_callback(_seen)
         await asyncio.shield(self._asking)  # a caller who leaves must not stop it for others
 
     def begin(self, size: int) -> None:
@@ -79,6 +80,12 @@ class Measure:
             self._fresh_until = began + took + max(_FRESH_SECONDS, _COST * took)
         finally:
             self._asking = None
+
+
+def _seen(asked: asyncio.Task[None]) -> None:
+    """Its error is that of those who wait for it, and of nobody when all of them have left."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 def _sum(one: Amount, other: Amount) -> Amount:
