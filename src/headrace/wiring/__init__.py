@@ -55,13 +55,13 @@ async def running(settings: Settings, role: Role = "serve", among: Place | None 
     if role == "work":
         refuse_files(settings, "`headrace work`")
         settings = settings.model_copy(update={"drain": "on"})
-    data = settings.data_dir
+    options, data = _web_options(settings, role), settings.data_dir
     os.umask(0o077)  # DuckDB and SQLite go by it, and a directory that was there before may be open to all
     async with AsyncExitStack() as stack:
         stack.enter_context(DirectoryLock(data))
         await asyncio.to_thread(swap_in, data)
         adapters = await open_adapters(settings, stack)
-        async with _started(settings, adapters, role, among) as started:
+        async with _started(settings, adapters, options, role, among) as started:
             yield started
 
 
@@ -74,7 +74,9 @@ async def migrate(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def _started(settings: Settings, ports: Adapters, role: Role, among: Place | None) -> AsyncIterator[Running]:
+async def _started(
+    settings: Settings, ports: Adapters, options: WebOptions, role: Role, among: Place | None
+) -> AsyncIterator[Running]:
     restart, stopping = asyncio.Event(), asyncio.Event()
     features = build(settings, ports, restart, role)
     services, key_file = features.services, settings.data_dir / "admin.key"
@@ -91,7 +93,7 @@ async def _started(settings: Settings, ports: Adapters, role: Role, among: Place
         ]
         try:
             await _warm(services, ports)
-            yield Running(create_app(services, _web_options(settings, role)), services, key_file, restart)
+            yield Running(create_app(services, options), services, key_file, restart)
         finally:
             await _finish(features)
             stopping.set()
