@@ -194,7 +194,10 @@ def test_a_path_that_is_written_oddly_leads_nowhere(nginx: Nginx, behind: Server
     assert statuses(ask(nginx.port, head.encode())) == [status]
 
 
-@pytest.mark.parametrize("head", [b"X-Big: " + b"x" * 9_000, b"\r\n".join(b"X-%d: %s" % (n, b"x" * 1_000) for n in range(60))])
+LONG, MANY = b"X-Big: " + b"x" * 9_000, b"\r\n".join(b"X-%d: %s" % (number, b"x" * 1_000) for number in range(60))
+
+
+@pytest.mark.parametrize("head", [LONG, MANY], ids=["a long line", "many lines"])
 def test_huge_headers_are_refused_as_a_problem(nginx: Nginx, head: bytes) -> None:
     received = ask(nginx.port, b"GET /health/live HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n")
     assert statuses(received) == [431]
