@@ -21,10 +21,11 @@ PAGE = ROOT / "docs" / "reference" / "control-data.md"
 _HEAD = """\
 # Control data
 
-The tables of `control.db`: who there is, who may do what, and what is still to be told to `_audit`. Events are not in
-here. The schema is in third normal form and the same on every engine. Ids are UUIDv7 (users, sessions, saved searches)
-or random (keys); times are µs since 1970 in UTC, days are days since 1970. Secrets are never stored, only SHA-256
-digests of them; passwords as Argon2id, signing keys encrypted with the secret key.
+The tables of `control.db`, or of the database at `HEADRACE_CONTROL_URL`: who there is, who may do what, and what is
+still to be told to `_audit`. Events are not in here. The schema is in third normal form and the same on every engine.
+Ids are UUIDv7 (users, sessions, saved searches) or random (keys); times are µs since 1970 in UTC, days are days since
+1970. Secrets are never stored, only SHA-256 digests of them; passwords as Argon2id, signing keys encrypted with the
+secret key. That key itself is in here only on PostgreSQL, and only when `HEADRACE_SECRET_KEY` is not set.
 
 A table reads another by its foreign keys, drawn below; all of them are `ON DELETE CASCADE`. Two references are none on
 purpose: `api_keys.owner_id` and the columns of `usage` still say whose it was when that one is gone.

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from headrace.adapters.memory.clock import MemoryClock
 from headrace.adapters.memory.dead_letters import MemoryDeadLetters
+from headrace.adapters.postgres.dead_letters import PostgresDeadLetters
 from headrace.adapters.sqlite.dead_letters import SqliteDeadLetters
 from headrace.errors import NewerFormat, Unusable
 from headrace.model.block import DeadLetter
@@ -18,25 +20,41 @@ BIG = 1 << 127
 
 
 @asynccontextmanager
-async def _memory(folder: Path) -> AsyncIterator[DeadLetters]:
+async def _memory(place: str) -> AsyncIterator[DeadLetters]:
     yield MemoryDeadLetters()
 
 
 @asynccontextmanager
-async def _sqlite(folder: Path) -> AsyncIterator[DeadLetters]:
-    letters = await SqliteDeadLetters.open(folder / "dead-letters.db")
+async def _sqlite(place: str | Path) -> AsyncIterator[DeadLetters]:
+    letters = await SqliteDeadLetters.open(Path(place) / "dead-letters.db")
     yield letters
     await letters.close()
 
 
-DEAD_LETTERS: dict[str, Callable[[Path], AbstractAsyncContextManager[DeadLetters]]] = {
-    "memory": _memory, "sqlite": _sqlite,
+@asynccontextmanager
+async def _postgres(place: str) -> AsyncIterator[DeadLetters]:
+    letters = await PostgresDeadLetters.open(place, MemoryClock())
+    yield letters
+    await letters.close()
+
+
+DEAD_LETTERS: dict[str, Callable[[str], AbstractAsyncContextManager[DeadLetters]]] = {
+    "memory": _memory, "sqlite": _sqlite, "postgres": _postgres,
 }  # fmt: skip
+"""Opened in a folder, or by the URL of a database of its own."""
 
 
 @pytest.fixture(params=DEAD_LETTERS)
-async def letters(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DeadLetters]:
-    async with DEAD_LETTERS[request.param](tmp_path) as opened:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+    """Which one, and where."""
+    where = request.getfixturevalue("postgres_url") if request.param == "postgres" else tmp_path
+    return request.param, str(where)
+
+
+@pytest.fixture
+async def letters(place: tuple[str, str]) -> AsyncIterator[DeadLetters]:
+    kind, where = place
+    async with DEAD_LETTERS[kind](where) as opened:
         yield opened
 
 
@@ -93,10 +111,23 @@ async def test_letters_are_taken_since_a_time_oldest_first_up_to_a_limit(letters
     assert [one.received_at for one in taken] == [7, 8]
 
 
+async def test_a_reason_may_quote_anything(letters: DeadLetters) -> None:
+    await letters.add([DeadLetter(BIG, 1, "a NUL \0", 1_000, b"")])
+    (kept,) = await letters.list()
+    assert kept.reason.startswith("a NUL ")
+
+
 async def test_removed_letters_are_gone(letters: DeadLetters) -> None:
     await letters.add([letter(1), letter(2)])
     await letters.remove([BIG + 1, BIG + 7])
     assert await letters.list() == [letter(2)]
+
+
+async def test_letters_in_a_database_survive_a_restart(postgres_url: str) -> None:
+    async with _postgres(postgres_url) as first:
+        await first.add([letter(1)])
+    async with _postgres(postgres_url) as again:
+        assert await again.list() == [letter(1)]
 
 
 async def test_letters_in_a_file_survive_a_restart(tmp_path: Path) -> None:

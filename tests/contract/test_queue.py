@@ -10,6 +10,7 @@ import pytest
 
 from headrace.adapters.memory.clock import MemoryClock
 from headrace.adapters.memory.queue import MemoryQueue
+from headrace.adapters.postgres.queue import PostgresQueue
 from headrace.adapters.sqlite.queue import SqliteQueue
 from headrace.errors import Overloaded, Unavailable
 from headrace.model.block import Block, Delivery
@@ -20,15 +21,22 @@ Open = Callable[..., Awaitable[Queue]]
 CLOCK = MemoryClock(1_800_000_000_000_000)
 
 
-async def _memory(folder: Path, max_bytes: int) -> Queue:
+async def _memory(place: str, max_bytes: int) -> Queue:
     return MemoryQueue(CLOCK, max_bytes=max_bytes)
 
 
-async def _sqlite(folder: Path, max_bytes: int) -> Queue:
-    return await SqliteQueue.open(folder / "queue.db", CLOCK, max_bytes=max_bytes)
+async def _sqlite(place: str, max_bytes: int) -> Queue:
+    return await SqliteQueue.open(Path(place) / "queue.db", CLOCK, max_bytes=max_bytes)
 
 
-QUEUES: dict[str, Callable[[Path, int], Awaitable[Queue]]] = {"memory": _memory, "sqlite": _sqlite}
+async def _postgres(place: str, max_bytes: int) -> Queue:
+    return await PostgresQueue.open(place, CLOCK, max_bytes=max_bytes)
+
+
+QUEUES: dict[str, Callable[[str, int], Awaitable[Queue]]] = {
+    "memory": _memory, "sqlite": _sqlite, "postgres": _postgres,
+}  # fmt: skip
+"""Opened in a folder, or by the URL of a database of its own."""
 DURABLE = [name for name in QUEUES if name != "memory"]
 
 
@@ -38,12 +46,17 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def opened(kind: str, tmp_path: Path) -> AsyncIterator[Open]:
+def place(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> str:
+    return str(request.getfixturevalue("postgres_url") if kind == "postgres" else tmp_path)
+
+
+@pytest.fixture
+async def opened(kind: str, place: str) -> AsyncIterator[Open]:
     """Opens the queue; again after a close, with what it holds."""
     queues: list[Queue] = []
 
     async def open_queue(max_bytes: int = 1024**3) -> Queue:
-        queues.append(await QUEUES[kind](tmp_path, max_bytes))
+        queues.append(await QUEUES[kind](place, max_bytes))
         return queues[-1]
 
     yield open_queue

@@ -59,7 +59,7 @@ def tables(file: Path) -> dict[str, str]:
 
 async def migrated(url: str, revision: str = "head") -> None:
     """The long way: every migration up to `revision`, one after the other."""
-    engine = open_engine(url, foreign_keys=False)
+    engine = open_engine(url, migrating=True)
     async with engine.begin() as connection:
         await connection.run_sync(upgrade, revision)
     await engine.dispose()

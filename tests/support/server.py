@@ -14,6 +14,8 @@ from pathlib import Path
 
 import httpx2
 
+from tests.support import profile
+
 _START_SECONDS = 30
 _STOP_SECONDS = 15
 
@@ -35,7 +37,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         self.log = data_dir.parent / f"{data_dir.name}.log"
-        self._env = dict(env or {})
+        self._env = {**profile.environment(data_dir), **(env or {})}
         self._module = module
 
     def start(self, *, env: Mapping[str, str] | None = None, wait: bool = True) -> Server:
@@ -90,6 +92,7 @@ class Server:
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.kill()
+        profile.forget(self.data_dir)
 
     def _end(self, how: signal.Signals) -> int:
         assert self.process is not None

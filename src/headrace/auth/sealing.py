@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import Unusable
 from headrace.ports.key_file import KeyFile
+from headrace.ports.shared_secret import SharedSecret
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -35,6 +36,19 @@ def secret_of(setting: str, key_file: KeyFile) -> str:
     if text is None:
         text = key_file.create(secrets.token_urlsafe(_SECRET_BYTES))
     return _checked(text, f"The secret in {key_file.place}")
+
+
+async def shared_secret_of(setting: str, shared: SharedSecret) -> str:
+    """The same where machines share only the control data: made once, by whoever is first.
+
+    Raises Unusable for one that could be guessed, and Unavailable.
+    """
+    if setting:
+        return _checked(setting, "The setting secret_key")
+    text = await shared.find()
+    if text is None:
+        text = await shared.keep(secrets.token_urlsafe(_SECRET_BYTES))
+    return _checked(text, f"The secret in {shared.place}")
 
 
 def _checked(secret: str, what: str) -> str:

@@ -30,6 +30,8 @@ class Accepted(msgspec.Struct):
     rejected: int = 0
     errors: list[ItemError] = []
     stored: bool = False
+    position: int = 0
+    """Where the newest of them is stored, if that is known: a read that asks for it sees them all."""
     size: int = 0
     """Bytes of the accepted events as JSON."""
 

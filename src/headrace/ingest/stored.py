@@ -20,7 +20,7 @@ class StoredWaiter:
         self._events = events
         self._bus = bus
         self._timeout = timeout
-        self._seen: OrderedDict[int, None] = OrderedDict()
+        self._seen: OrderedDict[int, int] = OrderedDict()  # the position that its batch reached
         self._waiting: dict[int, set[asyncio.Event]] = {}
 
     async def run(self) -> None:
@@ -28,18 +28,22 @@ class StoredWaiter:
         async with self._bus.listen(self._on_stored):
             await asyncio.Event().wait()
 
-    async def wait(self, block_ids: Iterable[int]) -> bool:
-        """True once all of them are stored, False when that took longer than the timeout."""
-        missing = set(block_ids).difference(self._seen)
+    async def wait(self, block_ids: Iterable[int], bucket_id: int) -> int | None:
+        """The position that has all of them once they are stored; None when that took longer than the timeout."""
+        blocks = set(block_ids)
+        missing = blocks.difference(self._seen)
         try:
             async with asyncio.timeout(self._timeout):
                 while missing:
-                    missing = await self._wait_a_while(missing)
+                    missing = await self._wait_a_while(missing, bucket_id)
+                if blocks <= self._seen.keys():
+                    position = max(self._seen[block] for block in blocks)
+                    return position or await self._events.last_seq(bucket_id)  # 0: of a batch for several stores
+                return await self._events.last_seq(bucket_id)
         except TimeoutError:
-            return False
-        return True
+            return None
 
-    async def _wait_a_while(self, blocks: set[int]) -> set[int]:
+    async def _wait_a_while(self, blocks: set[int], bucket_id: int) -> set[int]:
         """Wait for the word of all of `blocks`, at most until the next poll; those still missing."""
         woken = asyncio.Event()
         for block in blocks:
@@ -50,7 +54,7 @@ class StoredWaiter:
                     await woken.wait()
                     woken.clear()
         except TimeoutError:
-            return blocks - await self._events.stored_blocks(blocks)
+            return blocks - await self._events.stored_blocks(blocks, bucket_id)
         finally:
             for block in blocks:
                 self._waiting[block].discard(woken)
@@ -60,7 +64,7 @@ class StoredWaiter:
 
     def _on_stored(self, stored: Stored) -> None:
         for block in stored.block_ids:
-            self._seen[block] = None
+            self._seen[block] = stored.last_seq
             for woken in self._waiting.get(block, ()):
                 woken.set()
         while len(self._seen) > _REMEMBERED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Order = Literal["desc", "asc"]
@@ -55,6 +55,8 @@ class EventFilter:
     attributes: tuple[AttributeMatch, ...] = ()
     within: EventFilter | None = None
     """This must hold as well, whatever the other parts say: what a view allows. It may have a `within` of its own."""
+    read_after: int = field(default=0, compare=False)
+    """Which copy may answer, not what matches: one that has reached this position."""
 
     def and_within(self, other: EventFilter) -> EventFilter:
         """Both: what matches this filter and `other`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.model.bucket import Bucket
 from headrace.model.query import EventFilter
@@ -14,7 +14,10 @@ class View:
 
     bucket: Bucket
     within: EventFilter | None = None
+    read_after: int = 0
+    """A position that whatever answers must have reached: the caller's own write, say."""
 
     def narrow(self, filter: EventFilter) -> EventFilter:
         """What of `filter` may be seen: all of `filter` holds, and all of `within` does too."""
-        return filter if self.within is None else filter.and_within(self.within)
+        wanted = filter if self.within is None else filter.and_within(self.within)
+        return replace(wanted, read_after=self.read_after) if self.read_after else wanted

@@ -50,8 +50,10 @@ class Backup:
     async def stream(self, by: Principal) -> AsyncIterator[bytes]:
         """The tar: a file for each store, and at last a manifest with their sizes and SHA-256, which proves it whole.
 
-        Raises Conflict while another one runs.
+        Raises Conflict while another one runs, and where a database server keeps the data.
         """
+        if not self._snapshots:
+            raise Conflict("The data is on a database server: back it up with the server's tools.", code="not-embedded")
         if self._running:
             raise Conflict("A backup is running: try again when it is done.", code="backup-running")
         self._running = True

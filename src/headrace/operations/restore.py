@@ -66,8 +66,10 @@ class Restore:
         """Unpack and check a backup's tar; it counts only once this returns.
 
         Raises Malformed for what is no tar or is cut short, Invalid for what is no backup of ours, TooLarge when the
-        disk has no room for it, Conflict while another restore runs.
+        disk has no room for it, Conflict while another restore runs and where a database server keeps the data.
         """
+        if not self._names:
+            raise Conflict("The data is on a database server: restore it with the server's tools.", code="not-embedded")
         if self._running:
             raise Conflict("A restore is running: wait until the server is back.", code="restore-running")
         self._running = True

@@ -23,14 +23,14 @@ class Events(Protocol):
 
         Left out: rows of blocks that are stored already, and rows in `batch.chosen` whose (bucket, id) was stored
         within the dedup window or comes earlier in the batch (the first content wins). Raises Poison if the data
-        itself cannot be stored.
+        itself cannot be stored, and PartlyStored when what it has for some buckets cannot be stored now.
         """
 
     async def check(self, batch: EventBatch) -> None:
         """Raise Poison if `write` would; change nothing. Slow: only for finding which event it is."""
 
-    async def stored_blocks(self, block_ids: Iterable[int]) -> frozenset[int]:
-        """Those of `block_ids` that are stored (and not yet forgotten)."""
+    async def stored_blocks(self, block_ids: Iterable[int], bucket_id: int) -> frozenset[int]:
+        """Those of `block_ids` whose events of this bucket are stored (and not yet forgotten)."""
 
     async def search(self, search: Search) -> Sequence[StoredEvent]:
         """One page, ordered by (time, id)."""
@@ -59,8 +59,8 @@ class Events(Protocol):
         That position is the last one looked at, so that a filter that matches nothing still moves on.
         """
 
-    async def last_seq(self) -> int:
-        """The newest position; 0 when empty."""
+    async def last_seq(self, bucket_id: int) -> int:
+        """The newest position where this bucket is kept; 0 when nothing is."""
 
     async def latest(self, bucket_id: int, limit: int) -> Sequence[StoredEvent]:
         """The newest `limit` events by (time, id), newest first: what the recent cache is loaded from."""
@@ -79,6 +79,12 @@ class Events(Protocol):
 
     async def size(self) -> tuple[int, int]:
         """(events, bytes on disk)."""
+
+    def trouble(self, bucket_id: int) -> str | None:
+        """Why nothing more should be taken in for this bucket: its store has been away, and others share the queue.
+
+        None while all is well, or the queue can bridge it. Costs nothing.
+        """
 
     async def backup(self, directory: str) -> None:
         """Write a consistent copy into `directory` while running."""

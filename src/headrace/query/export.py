@@ -67,7 +67,7 @@ class Export:
             yield piece
 
     async def _pages(self, bucket_id: int, filter: EventFilter) -> AsyncIterator[Sequence[StoredEvent]]:
-        last_seq = await self._events.last_seq()
+        last_seq = await self._events.last_seq(bucket_id)
         newest = await self._events.latest(bucket_id, 1)
         if not newest:
             return

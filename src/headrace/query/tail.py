@@ -78,9 +78,9 @@ class Tail:
         """The same by the page, as the store gives them: for whoever shows many at once."""
         return Stream(self._follower(view, filter).pages(after), partial(self._add, -1))
 
-    async def position(self) -> int:
+    async def position(self, view: View) -> int:
         """The newest position: who asks before a read can go on behind it without a gap. Raises Unavailable."""
-        return await self._events.last_seq()
+        return await self._events.last_seq(view.bucket.id)
 
     async def stop(self) -> None:
         """End all streams, so that nobody waits for them: for good."""
@@ -182,13 +182,13 @@ class _Follower:
         return self._clock.monotonic()
 
     def _on_stored(self, stored: Stored) -> None:
-        self._newest = max(self._newest, stored.last_seq)
-        if self._bucket_id in stored.bucket_ids:
+        if self._bucket_id in stored.bucket_ids:  # positions are of the shard that keeps these buckets
+            self._newest = max(self._newest, stored.last_seq)
             self._woken.set()
 
     async def _begin(self, after: int | None) -> int:
         """Where to start. A position that the store has not reached (it is an older copy) counts as its newest."""
-        last = await self._events.last_seq()
+        last = await self._events.last_seq(self._bucket_id)
         self._newest = max(self._newest, last)
         return last if after is None else min(after, last)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -12,6 +13,7 @@ from headrace.model.principal import VIEWER, Principal
 from headrace.model.view import View
 from headrace.services import Services
 from headrace.web.caller import address_of, credential_of
+from headrace.web.positions import position_of
 
 PRINCIPAL_KEY = "headrace.principal"
 IDENTIFY_KEY = "headrace.identify"
@@ -73,7 +75,9 @@ async def readable(request: Request) -> View:
     found = services_of(request)
     name = request.path_params["bucket"]
     bucket = found.buckets.cached(name) or await found.buckets.resolve(name)
-    return found.view(await authenticate(request), bucket)
+    view = found.view(await authenticate(request), bucket)
+    after = position_of(request, "Headrace-Read-After", "send the `Headrace-Position` of a 201")
+    return replace(view, read_after=after) if after else view
 
 
 async def still_readable(request: Request, view: View) -> bool:

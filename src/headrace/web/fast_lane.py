@@ -194,7 +194,7 @@ def _options(query: bytes) -> tuple[bool, bool]:
 
 
 def _single(accepted: Accepted) -> Answer:
-    return _status(accepted), _JSON, b'{"id":"%s"}' % accepted.ids[0].encode()
+    return *_head(accepted), b'{"id":"%s"}' % accepted.ids[0].encode()
 
 
 def _many(accepted: Accepted, want_ids: bool) -> Answer:
@@ -202,8 +202,11 @@ def _many(accepted: Accepted, want_ids: bool) -> Answer:
     if want_ids:
         answer["ids"] = accepted.ids
     answer["errors"] = items(accepted.errors)
-    return _status(accepted), _JSON, _encode(answer)
+    return *_head(accepted), _encode(answer)
 
 
-def _status(accepted: Accepted) -> int:
-    return 201 if accepted.stored else 202
+def _head(accepted: Accepted) -> tuple[int, list[tuple[bytes, bytes]]]:
+    """Status and headers. With its position a read sees the events, whichever copy of the store answers it."""
+    if not accepted.stored:
+        return 202, _JSON
+    return 201, [*_JSON, (b"headrace-position", b"%d" % accepted.position)] if accepted.position else _JSON

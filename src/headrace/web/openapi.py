@@ -277,11 +277,18 @@ def _write_door() -> Json:
             },
         },
         "responses": {
-            "201": {"description": "Stored: it can be queried.", "content": answer},
+            "201": {"description": "Stored: it can be queried.", "content": answer, "headers": _POSITION},
             "202": {"description": "Durable: it will be stored, whatever happens.", "content": answer},
         },
     }
 
+
+_POSITION: Json = {
+    "Headrace-Position": {
+        "description": "Send it as `Headrace-Read-After`, and a read sees these events whichever copy answers it.",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    }
+}
 
 _WRITE_PARAMETERS: list[Json] = [
     {

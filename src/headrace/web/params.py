@@ -169,6 +169,12 @@ LAST_EVENT_ID: dict[str, Any] = {
     "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
 }  # fmt: skip
 
+READ_AFTER: dict[str, Any] = {
+    "name": "Headrace-Read-After", "in": "header",
+    "description": "The `Headrace-Position` of a 201: what answers has seen what was stored by then.",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+}  # fmt: skip
+
 # --- Those that several routes have -------------------------------------------------------------------------------
 
 MOST_ON_A_PAGE = 1_000

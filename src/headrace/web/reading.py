@@ -6,13 +6,13 @@ from __future__ import annotations
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
-from headrace.errors import ItemError, Malformed
 from headrace.model.query import EventFilter
 from headrace.model.view import View
 from headrace.query.filters import is_filter_param, parse_filter
 from headrace.services import Services
 from headrace.web.answers import attachment, begun
 from headrace.web.params import FORMAT, ask, pairs_of
+from headrace.web.positions import position_of
 
 STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}  # or nginx holds events back
 
@@ -30,12 +30,6 @@ async def exported(request: Request, services: Services, view: View, filter: Eve
     return StreamingResponse(await begun(made.chunks), media_type=made.content_type, headers=headers)
 
 
-def position_of(request: Request) -> int | None:
+def tail_after(request: Request) -> int | None:
     """The position after which a tail goes on. Raises Malformed."""
-    text = request.headers.get("last-event-id", "").strip()
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        item = ItemError("invalid-value", "send the `id` of the last event that came", field="Last-Event-ID")
-        raise Malformed("Last-Event-ID is not a position.", items=[item])
-    return int(text)
+    return position_of(request, "Last-Event-ID", "send the `id` of the last event that came")

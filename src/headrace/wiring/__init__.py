@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace import __version__
-from headrace.adapters.sql.database import ControlDatabase
 from headrace.adapters.system.directory_lock import DirectoryLock
 from headrace.adapters.system.key_file import SystemKeyFile
 from headrace.auth.bootstrap import ensure_admin_key
@@ -24,11 +23,12 @@ from headrace.web.console.embed import parse_framing
 from headrace.web.doors import parse_doors
 from headrace.web.fast_lane import App
 from headrace.web.middleware.cors import parse_origins
-from headrace.wiring.adapters import Adapters, control_url, open_adapters
+from headrace.wiring.adapters import Adapters, open_adapters
 from headrace.wiring.features import Features, build
-from headrace.wiring.identity import base_url
+from headrace.wiring.identity import base_url, sealer_of
 from headrace.wiring.roles import Place, Role, refuse_files
 from headrace.wiring.steps import Step
+from headrace.wiring.urls import Urls
 from headrace.workers.loop import Pace, run
 
 _LOOPS_SECONDS = 3.0  # for the steps that have begun, at the end; what is cancelled then is put back
@@ -58,19 +58,22 @@ async def running(settings: Settings, role: Role = "serve", among: Place | None 
     options, data = _web_options(settings, role), settings.data_dir
     os.umask(0o077)  # DuckDB and SQLite go by it, and a directory that was there before may be open to all
     async with AsyncExitStack() as stack:
-        stack.enter_context(DirectoryLock(data))
-        await asyncio.to_thread(swap_in, data)
+        if Urls.of(settings).needs_directory:
+            stack.enter_context(DirectoryLock(data))
+            await asyncio.to_thread(swap_in, data)
+        data.mkdir(parents=True, exist_ok=True)
         adapters = await open_adapters(settings, stack)
         async with _started(settings, adapters, options, role, among) as started:
             yield started
 
 
 async def migrate(settings: Settings) -> None:
-    """Bring the control data up to date. Raises DirectoryLocked while a server has the directory."""
+    """Bring all data up to date; on a server while others use it. Raises DirectoryLocked where files have an owner."""
     os.umask(0o077)
-    with DirectoryLock(settings.data_dir):
-        control = await ControlDatabase.open(control_url(settings.data_dir), migrate=True)
-        await control.close()
+    async with AsyncExitStack() as stack:
+        if Urls.of(settings).needs_directory:
+            stack.enter_context(DirectoryLock(settings.data_dir))
+        await open_adapters(settings.model_copy(update={"migrate": "on"}), stack)
 
 
 @asynccontextmanager
@@ -78,7 +81,7 @@ async def _started(
     settings: Settings, ports: Adapters, options: WebOptions, role: Role, among: Place | None
 ) -> AsyncIterator[Running]:
     restart, stopping = asyncio.Event(), asyncio.Event()
-    features = build(settings, ports, restart, role)
+    features = build(settings, ports, await sealer_of(settings, ports.control), restart, role)
     services, key_file = features.services, settings.data_dir / "admin.key"
     await services.buckets.ensure_system_buckets()
     if role == "serve":

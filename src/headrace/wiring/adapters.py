@@ -1,4 +1,7 @@
-"""What is chosen by the settings and opened: one adapter for each port."""
+"""What is chosen by the settings and opened: one adapter for each port.
+
+The scheme of a URL chooses; no URL is the embedded profile, in the files of the data directory.
+"""
 
 from __future__ import annotations
 
@@ -6,105 +9,152 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.adapters.duckdb.events import DuckDBEvents, DuckDBOptions
-from headrace.adapters.memory.bus import MemoryBus
-from headrace.adapters.memory.limiter import MemoryLimiter
-from headrace.adapters.memory.recent import MemoryRecent
 from headrace.adapters.prometheus.metrics import PrometheusMetrics
 from headrace.adapters.sql.accounts import SqlAccounts
 from headrace.adapters.sql.audit import SqlAuditOutbox
 from headrace.adapters.sql.buckets import SqlBuckets
-from headrace.adapters.sql.database import ControlDatabase
-from headrace.adapters.sql.engine import file_url
+from headrace.adapters.sql.database import ControlDatabase, ControlOptions
 from headrace.adapters.sql.keys import SqlKeys
 from headrace.adapters.sql.saved_searches import SqlSavedSearches
 from headrace.adapters.sql.sessions import SqlSessions
 from headrace.adapters.sql.signing_keys import SqlSigningKeys
 from headrace.adapters.sql.usage import SqlUsage
-from headrace.adapters.sqlite.dead_letters import SqliteDeadLetters
-from headrace.adapters.sqlite.queue import SqliteQueue
 from headrace.adapters.system.clock import SystemClock
 from headrace.config import Settings
+from headrace.ports.accounts import Accounts
+from headrace.ports.audit import AuditOutbox
+from headrace.ports.buckets import Buckets
+from headrace.ports.bus import Bus
+from headrace.ports.clock import Clock
+from headrace.ports.dead_letters import DeadLetters
+from headrace.ports.events import Events
 from headrace.ports.identity_provider import IdentityProvider
+from headrace.ports.keys import Keys
+from headrace.ports.limiter import Limiter
 from headrace.ports.notifier import Notifier
+from headrace.ports.queue import Queue
+from headrace.ports.recent import Recent
+from headrace.ports.saved_searches import SavedSearches
+from headrace.ports.sessions import Sessions
+from headrace.ports.signing_keys import SigningKeys
+from headrace.ports.snapshot import Snapshot
+from headrace.ports.usage import UsageLedger
+from headrace.wiring import embedded
+from headrace.wiring.urls import Urls, control_file_url
 
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
     """Everything that was chosen and opened, by the port that it implements."""
 
-    accounts: SqlAccounts
-    audit: SqlAuditOutbox
-    buckets: SqlBuckets
-    bus: MemoryBus
-    clock: SystemClock
+    accounts: Accounts
+    audit: AuditOutbox
+    buckets: Buckets
+    bus: Bus
+    clock: Clock
     control: ControlDatabase
-    dead_letters: SqliteDeadLetters
-    events: DuckDBEvents
+    dead_letters: DeadLetters
+    events: Events
     identity_provider: IdentityProvider | None
-    keys: SqlKeys
-    limiter: MemoryLimiter
+    keys: Keys
+    limiter: Limiter
     metrics: PrometheusMetrics
     notifier: Notifier
-    queue: SqliteQueue
-    recent: MemoryRecent
-    saved_searches: SqlSavedSearches
-    sessions: SqlSessions
-    signing_keys: SqlSigningKeys
-    usage: SqlUsage
+    queue: Queue
+    recent: Recent
+    saved_searches: SavedSearches
+    sessions: Sessions
+    signing_keys: SigningKeys
+    snapshots: tuple[Snapshot, ...]
+    """What a backup copies, in this order (see operations/backup.py); empty where a database server keeps the data."""
+    usage: UsageLedger
 
 
 async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
     """All of them; `stack` closes them again, the last one first."""
-    data, clock = settings.data_dir, SystemClock()
-    control = await ControlDatabase.open(control_url(data), migrate=settings.migrate == "on")
+    clock = SystemClock()
+    urls = Urls.of(settings)
+    control = await ControlDatabase.open(
+        urls.control or control_file_url(settings.data_dir),
+        migrate=settings.migrate == "on",
+        clock=clock,
+        options=_control_options(settings),
+    )
     stack.push_async_callback(control.close)
-    events = await DuckDBEvents.open(_duckdb_options(settings), clock)
-    stack.push_async_callback(events.close)
-    queue = await SqliteQueue.open(data / "queue.db", clock, max_bytes=settings.queue_max_bytes)
-    stack.push_async_callback(queue.close)
-    dead_letters = await SqliteDeadLetters.open(data / "dead-letters.db")
-    stack.push_async_callback(dead_letters.close)
+    buckets = SqlBuckets(control)
+    events, bus, recent = await _events(settings, urls, buckets, clock, stack)
+    queue, dead_letters = await _queue(settings, urls, clock, stack)
     return Adapters(
         accounts=SqlAccounts(control),
         audit=SqlAuditOutbox(control),
-        buckets=SqlBuckets(control),
-        bus=MemoryBus(),
+        buckets=buckets,
+        bus=bus,
         clock=clock,
         control=control,
         dead_letters=dead_letters,
         events=events,
         identity_provider=_identity_provider(settings, clock, stack),
         keys=SqlKeys(control),
-        limiter=MemoryLimiter(clock),
+        limiter=await _limiter(settings, urls, clock, stack),
         metrics=PrometheusMetrics(),
         notifier=_notifier(settings, clock),
         queue=queue,
-        recent=MemoryRecent(settings.recent_events),
+        recent=recent,
         saved_searches=SqlSavedSearches(control),
         sessions=SqlSessions(control),
         signing_keys=SqlSigningKeys(control),
+        snapshots=embedded.snapshots(queue, events, dead_letters, control) if urls.is_embedded else (),
         usage=SqlUsage(control),
     )
 
 
-def control_url(data: Path) -> str:
-    return file_url(data / "control.db")
+async def _events(
+    settings: Settings, urls: Urls, buckets: Buckets, clock: Clock, stack: AsyncExitStack
+) -> tuple[Events, Bus, Recent]:
+    if not urls.events:
+        return await embedded.open_events(settings, clock, stack)
+    from headrace.wiring import postgres
+
+    return await postgres.open_events(settings, urls, buckets, clock, stack)
 
 
-def _notifier(settings: Settings, clock: SystemClock) -> Notifier:
+async def _queue(
+    settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack
+) -> tuple[Queue, DeadLetters]:
+    if not urls.queue:
+        return await embedded.open_queue(settings, clock, stack)
+    from headrace.wiring import postgres
+
+    return await postgres.open_queue(settings, urls, clock, stack)
+
+
+async def _limiter(settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack) -> Limiter:
+    if not urls.control:
+        return embedded.limiter(clock)
+    from headrace.wiring import postgres
+
+    return await postgres.open_limiter(settings, urls, clock, stack)
+
+
+def _control_options(settings: Settings) -> ControlOptions:
+    return ControlOptions(
+        connections=settings.control_connections,
+        failures=settings.breaker_failures,
+        seconds=settings.breaker_seconds,
+    )
+
+
+def _notifier(settings: Settings, clock: Clock) -> Notifier:
     if settings.smtp_url.get_secret_value():
         from headrace.adapters.smtp.notifier import SmtpNotifier
 
         return SmtpNotifier(settings.smtp_url.get_secret_value(), settings.mail_from, clock)
     from headrace.adapters.outbox.notifier import OutboxNotifier
 
-    return OutboxNotifier(settings.data_dir / "outbox", settings.mail_from, clock)
+    return OutboxNotifier(Path(settings.data_dir) / "outbox", settings.mail_from, clock)
 
 
-def _identity_provider(
-    settings: Settings, clock: SystemClock, stack: AsyncExitStack
-) -> IdentityProvider | None:
+def _identity_provider(settings: Settings, clock: Clock, stack: AsyncExitStack) -> IdentityProvider | None:
     if not settings.oidc_issuer:
         return None
     from headrace.adapters.oidc.identity_provider import OidcProvider
@@ -118,14 +168,3 @@ def _identity_provider(
     )
     stack.push_async_callback(provider.close)
     return provider
-
-
-def _duckdb_options(settings: Settings) -> DuckDBOptions:
-    return DuckDBOptions(
-        path=settings.data_dir / "events.duckdb",
-        memory_limit=settings.store_memory_bytes,
-        threads=settings.store_threads,
-        query_timeout=settings.query_timeout,
-        max_reads=settings.query_concurrency,
-        dedup_window=settings.dedup_window,
-    )

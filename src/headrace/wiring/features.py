@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from headrace import __version__
 from headrace.adapters.parquet.export_format import ParquetFormat
+from headrace.auth.sealing import Sealer
 from headrace.buckets.catalog import BucketCatalog
 from headrace.buckets.grants import GrantDesk
 from headrace.config import Settings
@@ -37,6 +38,7 @@ from headrace.wiring.adapters import Adapters
 from headrace.wiring.identity import Identity, build_identity
 from headrace.wiring.roles import SERVE, Role
 from headrace.wiring.steps import Step
+from headrace.wiring.urls import Urls
 from headrace.workers.loop import Pace
 
 _AUDIT_PACE = Pace(idle=0.5)
@@ -55,14 +57,16 @@ class Features:
     steps: Sequence[Step]
 
 
-def build(settings: Settings, ports: Adapters, restart: asyncio.Event, role: Role = "serve") -> Features:
+def build(
+    settings: Settings, ports: Adapters, sealer: Sealer, restart: asyncio.Event, role: Role = "serve"
+) -> Features:
     """`restart` is set when the server is to start again with restored data. Raises Unusable."""
     queue = WatchedQueue(ports.queue, ports.clock)
-    identity = build_identity(settings, ports)
+    identity = build_identity(settings, ports, sealer)
     batcher = Batcher(queue, ports.clock, ports.metrics, max_bytes=settings.intake_max_bytes)
     waiter = StoredWaiter(ports.events, ports.bus)
     meter = UsageMeter(ports.usage, ports.clock)
-    intake = Intake(batcher, waiter, ports.clock, ports.metrics)
+    intake = Intake(batcher, waiter, ports.clock, ports.metrics, ports.events.trouble)
     services = _services(settings, ports, queue, intake, identity, meter, restart)
     return Features(
         services=services,
@@ -112,8 +116,8 @@ def _services(
         return shutil.disk_usage(data).free
 
     forget = identity.authenticator.forget
-    catalog = BucketCatalog(ports.buckets, ports.events, clock, forget)
-    snapshots = (ports.queue, ports.events, ports.dead_letters, ports.control)  # the order matters: see Backup
+    files: frozenset[str] = _BACKED_UP if ports.snapshots else frozenset()
+    catalog = BucketCatalog(ports.buckets, ports.events, clock, forget, 1 + len(Urls.of(settings).shards))
     return Services(
         authenticator=identity.authenticator,
         sign_in=identity.sign_in,
@@ -142,13 +146,13 @@ def _services(
             ports.dead_letters,
             clock,
             metrics,
-            about=About("embedded", __version__),
+            about=About(Urls.of(settings).profile, __version__),
             free_bytes=free_bytes,
             min_free_bytes=settings.min_free_bytes,
         ),
         history=History(queue, ports.events, metrics, clock),
-        backup=Backup(snapshots, data, clock, ports.audit, __version__),
-        restore=Restore(data, _BACKED_UP, clock, ports.audit, free_bytes=free_bytes, restart=restart.set),
+        backup=Backup(ports.snapshots, data, clock, ports.audit, __version__),
+        restore=Restore(data, files, clock, ports.audit, free_bytes=free_bytes, restart=restart.set),
         metrics=metrics,
         clock=clock,
     )

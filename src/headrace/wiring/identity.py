@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace.adapters.memory.limiter import MemoryLimiter
+from headrace.adapters.sql.database import ControlDatabase
+from headrace.adapters.sql.shared_secret import SqlSharedSecret
 from headrace.adapters.system.key_file import SystemKeyFile
 from headrace.auth.authenticate import Authenticator
 from headrace.auth.browser import BrowserSessions
@@ -17,7 +19,7 @@ from headrace.auth.oidc_arrivals import parse_role_map
 from headrace.auth.passwords import Passwords
 from headrace.auth.post import Post
 from headrace.auth.registration import Registration, RegistrationOptions
-from headrace.auth.sealing import Sealer, secret_of
+from headrace.auth.sealing import Sealer, secret_of, shared_secret_of
 from headrace.auth.sign_in import SignIn, SignInOptions
 from headrace.auth.tokens import AccessTokens
 from headrace.auth.users import UserDesk, UserDeskOptions
@@ -28,6 +30,7 @@ from headrace.query.filters import parse_filter
 from headrace.wiring.adapters import Adapters
 from headrace.wiring.roles import SERVE
 from headrace.wiring.steps import Step
+from headrace.wiring.urls import Urls
 from headrace.workers.loop import Pace
 
 _CALLBACK = "/v1/auth/oidc/callback"
@@ -69,9 +72,9 @@ def base_url(settings: Settings) -> str:
     return settings.base_url.rstrip("/") or local_url(settings.host, settings.port)
 
 
-def build_identity(settings: Settings, ports: Adapters) -> Identity:
+def build_identity(settings: Settings, ports: Adapters, sealer: Sealer) -> Identity:
     """Raises Unusable for a setting that makes no sense."""
-    clock, url, sealer = ports.clock, base_url(settings), _sealer(settings)
+    clock, url = ports.clock, base_url(settings)
     passwords, guard = Passwords(settings.password_threads), _guard(settings, ports)
     post = Post(ports.notifier, ports.metrics, clock)
     tokens = AccessTokens(ports.signing_keys, sealer, clock, url, settings.access_token_seconds)
@@ -106,8 +109,13 @@ def build_identity(settings: Settings, ports: Adapters) -> Identity:
     )
 
 
-def _sealer(settings: Settings) -> Sealer:
-    return Sealer(secret_of(settings.secret_key.get_secret_value(), SystemKeyFile(settings.data_dir / "secret.key")))
+async def sealer_of(settings: Settings, control: ControlDatabase) -> Sealer:
+    """With the secret of the settings, else one of the data directory, or of the control data where machines share
+    those alone. Raises Unusable and Unavailable."""
+    given = settings.secret_key.get_secret_value()
+    if Urls.of(settings).control:
+        return Sealer(await shared_secret_of(given, SqlSharedSecret(control)))
+    return Sealer(secret_of(given, SystemKeyFile(settings.data_dir / "secret.key")))
 
 
 def _guard(settings: Settings, ports: Adapters) -> Guard:

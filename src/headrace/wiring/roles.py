@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from headrace.config import Settings
 from headrace.errors import Unusable
+from headrace.wiring.urls import Urls
 
 Role = Literal["serve", "work"]
 SERVE: frozenset[Role] = frozenset(("serve",))
@@ -23,16 +24,9 @@ class Place(NamedTuple):
     """No other process that lives has it."""
 
 
-def keeps_files(settings: Settings) -> bool:
-    """Whether some of the data is in files, which one process owns."""
-    default = settings.database_url.get_secret_value()
-    urls = (settings.control_url, settings.events_url, settings.queue_url)
-    return not all(url.get_secret_value() or default for url in urls)
-
-
 def refuse_files(settings: Settings, what: str) -> None:
     """Raises Unusable when `what` needs data that several processes can reach."""
-    if keeps_files(settings):
+    if Urls.of(settings).needs_directory:
         raise Unusable(
             f"{what} cannot work on files, which one process owns: {settings.data_dir} belongs to one `headrace "
             "serve`, and that does all the work. Set HEADRACE_DATABASE_URL=postgresql://… for more than one process."

@@ -66,9 +66,9 @@ class DuckDBEvents:
     async def check(self, batch: EventBatch) -> None:
         await self._change(lambda: self._writer.check(batch))
 
-    async def stored_blocks(self, block_ids: Iterable[int]) -> frozenset[int]:
+    async def stored_blocks(self, block_ids: Iterable[int], bucket_id: int) -> frozenset[int]:
         ids = list(block_ids)
-        return await self._change(lambda: self._writer.stored_blocks(ids))
+        return await self._change(lambda: self._writer.stored_blocks(ids, bucket_id))
 
     async def search(self, search: Search) -> Sequence[StoredEvent]:
         return await self._read(
@@ -97,7 +97,7 @@ class DuckDBEvents:
         last_seq = self._writer.last_seq
         return await self._read(lambda session: reads.after(session, bucket_id, filter, seq, last_seq, limit))
 
-    async def last_seq(self) -> int:
+    async def last_seq(self, bucket_id: int) -> int:  # noqa: ARG002 - one file, one row of positions
         return self._writer.last_seq
 
     async def latest(self, bucket_id: int, limit: int) -> Sequence[StoredEvent]:
@@ -119,6 +119,9 @@ class DuckDBEvents:
         [(count,)] = await self._read(lambda session: session.rows("SELECT count(*) FROM events"))
         path = self._options.path
         return count, sum(part.stat().st_size for part in (path, Path(f"{path}.wal")) if part.exists())
+
+    def trouble(self, bucket_id: int) -> str | None:  # noqa: ARG002 - the queue bridges it
+        return None
 
     async def backup(self, directory: str) -> None:
         async with self._backing_up:

@@ -95,11 +95,11 @@ class Writer:
             finally:
                 run("ROLLBACK")
 
-    def stored_blocks(self, block_ids: Sequence[int]) -> frozenset[int]:
-        """Those of `block_ids` that are stored."""
+    def stored_blocks(self, block_ids: Sequence[int], bucket_id: int) -> frozenset[int]:
+        """Those of `block_ids` whose events of this bucket are stored."""
         with writing():
             rows = self._blocks_between(min(block_ids), max(block_ids)) if block_ids else []
-        return frozenset(block_ids) & {hi << 64 | lo for hi, lo, _ in rows}
+        return frozenset(block_ids) & {hi << 64 | lo for hi, lo, bucket in rows if bucket == bucket_id}
 
     def delete(self, bucket_id: int, before: int | None) -> Iterator[int]:
         """Delete the events of a bucket with time < `before` (µs; None: all), a few row groups at a time."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import Delete, delete, false, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace.adapters.sql.audit import audit_row
 from headrace.adapters.sql.database import ControlDatabase, rowcount
@@ -142,11 +143,7 @@ class SqlAccounts:
             row = await locked_user(session, user_id)
             if is_admin(row):
                 await require_another_admin(session, row)
-            await session.execute(
-                update(ApiKeyRow)
-                .where(ApiKeyRow.owner_id == user_id, ApiKeyRow.revoked_at.is_(None))
-                .values(revoked_at=audit.time)
-            )
+            await _revoke_keys(session, user_id, audit.time)
             await session.delete(row)  # the rest goes with it
             session.add(audit_row(audit))
 
@@ -196,6 +193,13 @@ class SqlAccounts:
         if email is not None and any(address == email for _, address in others):
             return Conflict("Another user has this e-mail address.", code="email-taken")
         return Conflict(f"There is a user {username!r} already.", code="username-taken") if others else None
+
+
+async def _revoke_keys(session: AsyncSession, owner_id: str, now: int) -> None:
+    """Locked by id first, which is the order of `SqlKeys.touch`: else the two could wait for each other."""
+    good = ApiKeyRow.owner_id == owner_id, ApiKeyRow.revoked_at.is_(None)
+    await session.execute(select(ApiKeyRow.id).where(*good).order_by(ApiKeyRow.id).with_for_update())
+    await session.execute(update(ApiKeyRow).where(*good).values(revoked_at=now))
 
 
 def _of(bucket_id: int, user_id: str) -> Delete:

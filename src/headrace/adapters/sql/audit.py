@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, select
 
-from headrace.adapters.sql.database import ControlDatabase
+from headrace.adapters.sql.database import ControlDatabase, delete_rows
 from headrace.adapters.sql.models import AuditRow
 from headrace.model.audit import AuditRecord
 
@@ -29,7 +29,10 @@ class SqlAuditOutbox:
         if not ids:
             return
         async with self._database.changing() as session:
-            await session.execute(delete(AuditRow).where(AuditRow.record_id.in_([UUID(int=value) for value in ids])))
+            there = AuditRow.record_id.in_([UUID(int=value) for value in ids])
+            # What another process deletes just now is not waited for: two at once could wait for each other.
+            mine = select(AuditRow.position).where(there).with_for_update(skip_locked=True)
+            await delete_rows(session, delete(AuditRow).where(AuditRow.position.in_(mine)))
 
 
 def audit_row(record: AuditRecord) -> AuditRow:

@@ -4,54 +4,80 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import CursorResult, Result, select
+from sqlalchemy import CursorResult, Delete, Result, select
 from sqlalchemy import exc as sql
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from headrace.adapters.sql.engine import BEGIN, open_engine, sqlite_path
-from headrace.adapters.sql.failures import translated
+from headrace.adapters.sql.engine import USE, Use, open_engine, patience, sqlite_path
+from headrace.adapters.sql.failures import is_failure, opening, translated
 from headrace.adapters.sql.migrate import HEAD, VERSION, is_current
 from headrace.adapters.sql.migrate import migrate as migrate_database
 from headrace.errors import OutcomeUnknown, Unavailable, Unsupported, Unusable
+from headrace.kit.breaker import Breaker
+from headrace.ports.clock import Clock
 
 FILE_NAME = "control.db"
+_NAME = "the control database"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlOptions:
+    """For a database on a server: connections at most, and after how many failures in a row it is left alone for how
+    many seconds."""
+
+    connections: int = 5
+    failures: int = 5
+    seconds: float = 2.0
 
 
 class ControlDatabase:
-    """What the adapters of this folder share. Made by `open`; bound to the event loop that opened it."""
+    """What the adapters of this folder share. Made by `open`; bound to the event loop that opened it.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    `breaker` stands before a database on a server, which may be away; a file has none.
+    """
+
+    def __init__(self, engine: AsyncEngine, breaker: Breaker | None = None) -> None:
         self._engine = engine
-        self._reader = engine.execution_options(**{BEGIN: ""})
-        # Taking SQLite's write lock at once: one that asks for it in mid-transaction can be refused without a wait.
-        self._writer = engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
+        self._reader = engine.execution_options(**{USE: Use.READ})
+        self._writer = engine.execution_options(**{USE: Use.CHANGE})
+        self._seconds = patience(engine)
+        self.breaker = breaker
 
     @classmethod
-    async def open(cls, url: str, *, migrate: bool = True) -> ControlDatabase:
+    async def open(
+        cls, url: str, *, migrate: bool = True, clock: Clock | None = None, options: ControlOptions | None = None
+    ) -> ControlDatabase:
         """Connect, and bring the tables up to date (`migrate=False`: only check that they are).
 
-        Raises NewerFormat for a database that a newer Headrace wrote, Unusable for one that this cannot use as it is,
-        and Unavailable when it cannot be reached.
+        `clock` is the breaker's; without one there is none. Raises NewerFormat for a database that a newer Headrace
+        wrote, Unusable for one that this cannot use as it is, and Unavailable when it cannot be reached.
         """
-        engine = open_engine(url)
+        options = options or ControlOptions()
+        engine = open_engine(url, size=options.connections)
         try:
-            with translated():
+            with opening():
                 await _prepare(engine, url, migrate=migrate)
         except BaseException:
             await engine.dispose()
             raise
-        return cls(engine)
+        return cls(engine, _breaker(clock, options) if sqlite_path(engine) is None and clock is not None else None)
+
+    @property
+    def on_server(self) -> bool:
+        """Whether processes on other machines may use it, too."""
+        return sqlite_path(self._engine) is None
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """For one statement, which sees one state of the data. Raises Unavailable."""
-        with translated():
-            async with AsyncSession(self._reader) as session:
+        with self._watched(), translated():
+            async with asyncio.timeout(self._seconds), AsyncSession(self._reader) as session:
                 yield session
 
     @asynccontextmanager
@@ -60,16 +86,18 @@ class ControlDatabase:
 
         Raises Conflict when a unique name or id is taken, Unavailable (nothing was changed) and OutcomeUnknown.
         """
-        with translated():
-            async with AsyncSession(self._writer, expire_on_commit=False) as session:
+        with self._watched(), translated():
+            async with (
+                asyncio.timeout(self._seconds) as deadline,
+                AsyncSession(self._writer, expire_on_commit=False) as session,
+            ):
                 yield session
                 await session.flush()
-                try:
+                with _in_mid_commit(deadline):
                     await session.commit()
-                except sql.DBAPIError as exc:
-                    if exc.connection_invalidated:
-                        raise OutcomeUnknown("The connection was lost in mid-commit: see whether it was done.") from exc
-                    raise
+
+    def _watched(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.breaker is None else self.breaker.watch()
 
     async def backup(self, directory: str) -> None:
         """Write `control.db` into `directory`, consistent and complete or not at all, while everything runs.
@@ -103,10 +131,37 @@ async def one_at_a_time(session: AsyncSession) -> None:
     await session.execute(select(VERSION.c.version_num).with_for_update())
 
 
+async def delete_rows(session: AsyncSession, statement: Delete) -> int:
+    """How many it deleted; rows that this session holds already do not learn of it."""
+    return rowcount(await session.execute(statement, execution_options={"synchronize_session": False}))
+
+
 def rowcount(done: Result[Any]) -> int:  # Any: whatever the rows would be, if there were any
     """How many rows an update or delete matched."""
     assert isinstance(done, CursorResult)
     return done.rowcount
+
+
+def _breaker(clock: Clock, options: ControlOptions) -> Breaker:
+    return Breaker(
+        _NAME, clock.monotonic, Unavailable, is_failure, failures=options.failures, seconds=options.seconds
+    )
+
+
+@contextmanager
+def _in_mid_commit(deadline: asyncio.Timeout) -> Iterator[None]:
+    """Around a commit. Raises OutcomeUnknown when the answer to it did not come."""
+    lost = "The connection was lost in mid-commit: see whether it was done."
+    try:
+        yield
+    except sql.DBAPIError as exc:
+        if exc.connection_invalidated:
+            raise OutcomeUnknown(lost) from exc
+        raise
+    except asyncio.CancelledError as exc:
+        if deadline.expired():
+            raise OutcomeUnknown(lost) from exc
+        raise
 
 
 async def _prepare(engine: AsyncEngine, url: str, *, migrate: bool) -> None:

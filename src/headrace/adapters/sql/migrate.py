@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from headrace.adapters.sql.engine import BEGIN, open_engine
-from headrace.adapters.sql.failures import translated
+from headrace.adapters.sql.engine import USE, Use, open_engine
+from headrace.adapters.sql.failures import opening
 from headrace.adapters.sql.models import Base
-from headrace.errors import NewerFormat
+from headrace.errors import NewerFormat, Overloaded
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 VERSION_TABLE = "control_version"  # not Alembic's own name: the events may have a schema in the same database
 MIGRATIONS = Path(__file__).with_name("migrations")
+_TRIES = 20  # of 2 s each, on a server where others hold locks on our tables
 HEAD = max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9][0-9][0-9][0-9]_*.py"))
 """The newest migration. They are numbered, so that a newer database can be told from a strange one."""
 
@@ -38,17 +39,24 @@ async def migrate(url: str) -> None:
 
     Raises NewerFormat, Unusable, and Unavailable when the database cannot be reached.
     """
-    engine = open_engine(url, foreign_keys=False)
+    engine = open_engine(url, migrating=True)
     try:
-        with translated():
-            await _bring_to_head(engine)
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with opening():
+                    await _bring_to_head(engine)
+            except Overloaded:  # a lock did not come in time: nothing was changed, and those behind us went on
+                if attempt == _TRIES:
+                    raise
+            else:
+                return
     finally:
         await engine.dispose()
 
 
 async def _bring_to_head(engine: AsyncEngine) -> None:
-    # Another process may be doing the same: SQLite's write lock lets one pass, and the next finds it done.
-    async with engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"}).begin() as connection:
+    # Another process may be doing the same: the database lets one pass, and the next finds it done.
+    async with engine.execution_options(**{USE: Use.MIGRATE}).begin() as connection:
         version = await _version(connection)
         if version is None:
             await connection.run_sync(_create)
@@ -58,7 +66,7 @@ async def _bring_to_head(engine: AsyncEngine) -> None:
 
 async def is_current(engine: AsyncEngine) -> bool:
     """Whether there is nothing to migrate. Raises NewerFormat."""
-    async with engine.connect() as connection:
+    async with engine.execution_options(**{USE: Use.READ}).connect() as connection:
         return await _version(connection) == HEAD
 
 

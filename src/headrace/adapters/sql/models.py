@@ -71,6 +71,7 @@ class BucketRow(Base):
     events_per_second: Mapped[int | None] = mapped_column(BigInteger)
     bytes_per_day: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[Micros]
+    shard: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
 
 
 class DeletedBucketRow(Base):
@@ -80,6 +81,7 @@ class DeletedBucketRow(Base):
 
     bucket_id: Mapped[int] = mapped_column(_Serial, primary_key=True, autoincrement=False)
     deleted_at: Mapped[Micros]
+    shard: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
 
 
 class UserRow(Base):
@@ -210,6 +212,16 @@ class SigningKeyRow(Base):
     sealed: Mapped[bytes] = mapped_column(LargeBinary(4096))
     created_at: Mapped[Micros] = mapped_column(index=True)
     retired_at: Mapped[int | None] = mapped_column(BigInteger, index=True)
+
+
+class SecretRow(Base):
+    """A secret that all processes share where nobody set one: `sealing` seals signing keys and sign-ins. Whoever reads
+    this database can read it. Only on a server; beside a file the secret has a file of its own."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    secret: Mapped[str] = mapped_column(String(255))
 
 
 class UsageRow(Base):

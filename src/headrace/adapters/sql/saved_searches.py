@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import Select, case, delete, func, or_, select
+from sqlalchemy import Select, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace.adapters.sql.database import ControlDatabase, rowcount
@@ -39,7 +39,6 @@ class SqlSavedSearches:
         return _search(row) if row is not None else None
 
     async def list(self, bucket_id: int, user_id: str) -> Sequence[ListedSearch]:
-        others = case((SavedSearchRow.owner_id == user_id, 0), else_=1)
         statement = (
             select(SavedSearchRow, UserRow.username)
             .join(UserRow, UserRow.id == SavedSearchRow.owner_id)
@@ -47,11 +46,10 @@ class SqlSavedSearches:
                 SavedSearchRow.bucket_id == bucket_id,
                 or_(SavedSearchRow.owner_id == user_id, SavedSearchRow.shared.is_(True)),
             )
-            .order_by(others, func.lower(SavedSearchRow.name), SavedSearchRow.id)
         )
         async with self._database.reading() as session:
-            found = (await session.execute(statement)).all()
-        return [ListedSearch(_search(row), owner) for row, owner in found]
+            found = [ListedSearch(_search(row), owner) for row, owner in await session.execute(statement)]
+        return sorted(found, key=lambda listed: _place(listed.search, user_id))
 
     async def update(
         self, bucket_id: int, id: str, owner_id: str, name: str | Unset, shared: bool | Unset
@@ -89,6 +87,11 @@ def _name_taken(name: str | Unset | None) -> Iterator[None]:
         if exc.code != Conflict.code:
             raise
         raise Conflict(f"You have a saved search {name!r} in this bucket already.", code="name-taken") from exc
+
+
+def _place(search: SavedSearch, user_id: str) -> tuple[bool, str, str]:
+    """One's own first, by name; here, since each engine sorts names in its own way."""
+    return search.owner_id != user_id, search.name.lower(), search.id
 
 
 async def _count(session: AsyncSession, search: SavedSearch) -> int:

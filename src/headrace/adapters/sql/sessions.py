@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace.adapters.sql.audit import audit_row
-from headrace.adapters.sql.database import ControlDatabase, rowcount
+from headrace.adapters.sql.database import ControlDatabase, delete_rows, rowcount
 from headrace.adapters.sql.grants import grants_of_user
 from headrace.adapters.sql.models import LinkRow, SessionRow, UserRow
 from headrace.adapters.sql.users import change_user, link_row, lock_for_admins, locked_user, user_of
@@ -82,8 +82,8 @@ class SqlSessions:
             link = await _good_link(transaction, token_sha256, purpose, now)
             if link is None:
                 return None
-            user = await locked_user(transaction, link.user_id)
-            if user.disabled or not await _used_up(transaction, link):
+            user = await transaction.get(UserRow, link.user_id, with_for_update=True)
+            if user is None or user.disabled or not await _used_up(transaction, link):
                 return None
             await change_user(transaction, user, changes)
             transaction.add(audit_row(replace(audit, actor_id=user.id, target_id=user.id)))
@@ -91,9 +91,11 @@ class SqlSessions:
 
     async def sweep(self, now: int) -> int:
         async with self._database.changing() as transaction:
-            sessions = await transaction.execute(delete(SessionRow).where(SessionRow.expires_at <= now))
-            links = await transaction.execute(delete(LinkRow).where(LinkRow.expires_at <= now))
-            return rowcount(sessions) + rowcount(links)
+            # What others hold goes with the next sweep: waiting for them here could be waiting for each other.
+            ended = select(SessionRow.id).where(SessionRow.expires_at <= now).with_for_update(skip_locked=True)
+            past = select(LinkRow.token_sha256).where(LinkRow.expires_at <= now).with_for_update(skip_locked=True)
+            sessions = await delete_rows(transaction, delete(SessionRow).where(SessionRow.id.in_(ended)))
+            return sessions + await delete_rows(transaction, delete(LinkRow).where(LinkRow.token_sha256.in_(past)))
 
 
 async def _good_link(transaction: AsyncSession, token_sha256: bytes, purpose: LinkPurpose, now: int) -> LinkRow | None:

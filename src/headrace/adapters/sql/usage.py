@@ -18,8 +18,7 @@ from headrace.model.principal import API_KEY, USER
 from headrace.ports.usage import UsageBy
 
 _AT_ONCE = 500  # credentials looked up by one statement: an engine may take no more than 999 parameters
-_TRIES = 3
-_KEY = (UsageRow.day, UsageRow.bucket_id, UsageRow.kind, UsageRow.principal_id)
+_TRIES = 5
 
 _Key = tuple[int, int, str, str]
 _Spent = tuple[int, int]
@@ -44,10 +43,9 @@ class SqlUsage:
 
     async def day(self, day: int) -> Sequence[Usage]:
         async with self._database.reading() as session:
-            rows = await session.scalars(select(UsageRow).where(UsageRow.day == day).order_by(*_KEY))
-            return [
-                Usage(row.day, row.bucket_id, row.kind, row.principal_id, row.events, row.bytes) for row in rows
-            ]
+            rows = await session.scalars(select(UsageRow).where(UsageRow.day == day))
+            lines = [Usage(row.day, row.bucket_id, row.kind, row.principal_id, row.events, row.bytes) for row in rows]
+        return sorted(lines, key=lambda line: (line.bucket_id, line.kind, line.principal_id))
 
     async def totals(
         self, by: UsageBy, since_day: int, until_day: int, *, owner_id: str | None, bucket_ids: Sequence[int] | None
@@ -58,7 +56,8 @@ class SqlUsage:
         if bucket_ids is not None:
             where.append(UsageRow.bucket_id.in_(bucket_ids))
         async with self._database.reading() as session:
-            return [_line(*row) for row in await session.execute(_TOTALS[by](where))]
+            rows = (await session.execute(_TOTALS[by](where))).all()
+        return [_line(*row) for row in sorted(rows, key=lambda row: (-row.day, row.id))]
 
     async def forget(self, before_day: int) -> None:
         async with self._database.changing() as session:
@@ -86,7 +85,12 @@ def _parts(lines: dict[_Key, _Spent]) -> list[tuple[tuple[int, int, str], dict[s
 
 async def _add(session: AsyncSession, day: int, bucket_id: int, kind: str, lines: dict[str, _Spent]) -> None:
     here = (UsageRow.day == day, UsageRow.bucket_id == bucket_id, UsageRow.kind == kind)
-    known = await session.scalars(select(UsageRow).where(*here, UsageRow.principal_id.in_(lines)).with_for_update())
+    known = await session.scalars(
+        select(UsageRow)
+        .where(*here, UsageRow.principal_id.in_(lines))
+        .order_by(UsageRow.principal_id)
+        .with_for_update()
+    )
     for row in known:
         events, size = lines.pop(row.principal_id)
         row.events += events
@@ -111,7 +115,6 @@ def _by_bucket(where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     return (
         select(*totals.c, BucketRow.name, BucketRow.events_per_second, BucketRow.bytes_per_day)
         .outerjoin(BucketRow, BucketRow.id == totals.c.id)
-        .order_by(totals.c.day.desc(), totals.c.id)
     )
 
 
@@ -120,7 +123,6 @@ def _by_key(where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     return (
         select(*totals.c, ApiKeyRow.name, ApiKeyRow.rate_limit, null())
         .outerjoin(ApiKeyRow, ApiKeyRow.id == totals.c.id)
-        .order_by(totals.c.day.desc(), totals.c.id)
     )
 
 
@@ -131,7 +133,6 @@ def _by_user(where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     return (
         select(*totals.c, UserRow.username, UserRow.events_per_second, UserRow.bytes_per_day)
         .outerjoin(UserRow, UserRow.id == totals.c.id)
-        .order_by(totals.c.day.desc(), totals.c.id)
     )
 
 

@@ -27,9 +27,10 @@ from headrace.web.params import (
     LIMIT,
     OFFSET,
     ORDER,
+    READ_AFTER,
     ask,
 )
-from headrace.web.reading import STREAM_HEADERS, exported, filter_of, position_of
+from headrace.web.reading import STREAM_HEADERS, exported, filter_of, tail_after
 from headrace.web.schemas import Event, EventPage, FacetsAnswer, HistogramAnswer
 
 routes = router("Events")
@@ -42,7 +43,7 @@ _RECONNECT_MS = 1_000
     response_model=EventPage,
     summary="Search events",
     operation_id="list_events",
-    openapi_extra=documented(ORDER, LIMIT, CURSOR, OFFSET, *FILTERS, path=[BUCKET_PATH], for_viewers=True),
+    openapi_extra=documented(ORDER, LIMIT, CURSOR, OFFSET, *FILTERS, path=[BUCKET_PATH, READ_AFTER], for_viewers=True),
 )
 async def page(request: Request) -> Response:
     """A page of the events that match all of the filters, by time. A repeated filter means any of its values."""
@@ -67,7 +68,7 @@ async def page(request: Request) -> Response:
     response_model=Event,
     summary="Get an event",
     operation_id="get_event",
-    openapi_extra=documented(path=[BUCKET_PATH, EVENT_PATH], for_viewers=True),
+    openapi_extra=documented(path=[BUCKET_PATH, EVENT_PATH, READ_AFTER], for_viewers=True),
 )
 async def one(request: Request, view: Readable, services: Has) -> Response:
     """By its id. An event can be read a moment after its 202, and at once after a 201."""
@@ -79,7 +80,7 @@ async def one(request: Request, view: Readable, services: Has) -> Response:
     response_model=HistogramAnswer,
     summary="Count events over time",
     operation_id="histogram",
-    openapi_extra=documented(INTERVAL, BY, *FILTERS, path=[BUCKET_PATH], for_viewers=True),
+    openapi_extra=documented(INTERVAL, BY, *FILTERS, path=[BUCKET_PATH, READ_AFTER], for_viewers=True),
 )
 async def histogram(request: Request, view: Readable, services: Has) -> Response:
     """A bar for each interval, empty ones too; more than 2,000 are refused."""
@@ -98,7 +99,7 @@ async def histogram(request: Request, view: Readable, services: Has) -> Response
     response_model=FacetsAnswer,
     summary="Count the most frequent values",
     operation_id="facets",
-    openapi_extra=documented(FIELDS, FACET_LIMIT, *FILTERS, path=[BUCKET_PATH], for_viewers=True),
+    openapi_extra=documented(FIELDS, FACET_LIMIT, *FILTERS, path=[BUCKET_PATH, READ_AFTER], for_viewers=True),
 )
 async def facets(request: Request, view: Readable, services: Has) -> Response:
     """The most frequent values of each field, most frequent first."""
@@ -121,7 +122,7 @@ async def tail(request: Request, view: Readable, services: Has) -> Response:
 
     `data:` is the event, `id:` its position. A comment every 15 seconds keeps proxies from closing the stream.
     """
-    followed = services.tail.follow(view, filter_of(request, services), position_of(request))
+    followed = services.tail.follow(view, filter_of(request, services), tail_after(request))
     # The first piece is at hand before the answer begins: what is stored from then on is in the stream.
     stream = await begun(_as_sse(followed, view.bucket.name, partial(still_readable, request, view)))
     return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
@@ -141,7 +142,7 @@ async def tail(request: Request, view: Readable, services: Has) -> Response:
     },
     summary="Export events",
     operation_id="export",
-    openapi_extra=documented(FORMAT, *FILTERS, path=[BUCKET_PATH], for_viewers=True),
+    openapi_extra=documented(FORMAT, *FILTERS, path=[BUCKET_PATH, READ_AFTER], for_viewers=True),
 )
 async def export(request: Request, view: Readable, services: Has) -> Response:
     """All events that match, oldest first, as a file. A connection that is cut means that the file is not whole."""

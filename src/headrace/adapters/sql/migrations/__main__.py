@@ -29,7 +29,7 @@ def write_next(connection: Connection, title: str) -> None:
 
 async def main(title: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        engine = open_engine(f"sqlite:///{Path(folder, 'empty.db')}", foreign_keys=False)
+        engine = open_engine(f"sqlite:///{Path(folder, 'empty.db')}", migrating=True)
         async with engine.begin() as connection:
             await connection.run_sync(write_next, title)
         await engine.dispose()

@@ -27,7 +27,7 @@ from headrace.web.console.pages.explore.rows import row_of
 from headrace.web.console.pages.explore.state import State
 from headrace.web.console.render import templates
 from headrace.web.deps import Has, Readable, still_readable
-from headrace.web.reading import STREAM_HEADERS, position_of
+from headrace.web.reading import STREAM_HEADERS, tail_after
 
 routes = pages("Explore")
 
@@ -75,7 +75,7 @@ async def live(request: Request, view: Readable, services: Has) -> Response:
     found = asked(request, services)
     if found.problems:
         raise Malformed("This filter cannot be read.", items=found.problems)
-    followed = services.tail.follow_pages(view, found.filter, position_of(request))
+    followed = services.tail.follow_pages(view, found.filter, tail_after(request))
     batches = _batches(followed, services.clock.monotonic, partial(still_readable, request, view))
     stream = await begun(_as_sse(batches, found.state))
     return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)

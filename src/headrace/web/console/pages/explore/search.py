@@ -51,7 +51,7 @@ async def choose(request: Request, visitor: Visitor, services: Has) -> Response:
 async def explore(request: Request, view: Readable, visitor: Visitor, services: Has) -> Response:
     """The page; for htmx, the events behind a cursor."""
     found = asked(request, services)
-    position = await services.tail.position()  # before the list is read: from there a live tail leaves no gap
+    position = await services.tail.position(view)  # before the list is read: from there a live tail leaves no gap
     listed, trouble = await _search(request, view, found, services)
     values = {**_listed(request, found.state, listed), "trouble": trouble, "position": position}
     if is_part(request):

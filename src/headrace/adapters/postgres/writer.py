@@ -1,0 +1,158 @@
+"""One write: blocks, ids that clients chose, events, counts and the position, in one transaction.
+
+Writers of a shard take turns: the lock is held to the commit, so that positions become visible in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from headrace.adapters.postgres.copying import NAMES, TYPES, Row
+from headrace.adapters.postgres.database import Connection
+from headrace.adapters.postgres.partitions import LOCK, utc_day
+from headrace.kit.times import to_datetime
+from headrace.model.event import EventBatch, Written
+
+# A commit that is not flushed is no commit of ours, whatever the server's default; stronger ones stay. More memory for
+# merging what GIN indexes have pending.
+_BEGIN = """
+SET LOCAL statement_timeout = '60s';
+SET LOCAL lock_timeout = '30s';
+SET LOCAL work_mem = '32MB';
+SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
+"""
+_NEW_BLOCKS = """
+INSERT INTO stored_blocks SELECT block_id, bucket_id, %s
+FROM unnest(%s::uuid[], %s::int[]) AS new (block_id, bucket_id) ON CONFLICT DO NOTHING RETURNING block_id, bucket_id
+"""
+_NEW_IDS = """
+INSERT INTO event_ids SELECT bucket_id, id, %s FROM unnest(%s::int[], %s::uuid[]) AS new (bucket_id, id)
+ORDER BY bucket_id, id ON CONFLICT DO NOTHING RETURNING bucket_id, id
+"""
+_COPY = f"COPY events ({NAMES}) FROM STDIN (FORMAT BINARY)"
+_COUNT = """
+INSERT INTO event_days AS old
+SELECT * FROM unnest(%s::int[], %s::date[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
+ON CONFLICT (bucket_id, day) DO UPDATE SET events = old.events + excluded.events,
+    oldest = least(old.oldest, excluded.oldest), newest = greatest(old.newest, excluded.newest)
+"""
+_NOTE = "INSERT INTO event_batches VALUES (%s, %s, %s, %s, %s, %s, %s)"
+_MOVE_ON = "UPDATE event_position SET last_seq = %s"
+
+_Block = tuple[int, int]
+_Count = tuple[int, datetime, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch with its rows, made before the lock is taken. `now` is µs."""
+
+    batch: EventBatch
+    rows: Sequence[Row]
+    now: int
+
+
+async def write(connection: Connection, prepared: Prepared) -> Written:
+    """See ports/events.py. One transaction on `connection`."""
+    batch, now = prepared.batch, to_datetime(prepared.now)
+    async with connection.transaction():
+        last_seq = await _take_turn(connection)
+        left_out = await _redelivered(connection, batch, now)
+        left_out |= await _duplicates(connection, batch, left_out, now)
+        kept = [row for row in range(len(batch)) if row not in left_out] if left_out else None
+        rows = prepared.rows if kept is None else [prepared.rows[row] for row in kept]
+        if rows:
+            await _copy(connection, rows, last_seq + 1)
+            await _count(connection, rows)
+            await _note(connection, batch, rows, last_seq, now)
+    return Written(len(rows), last_seq + 1, kept)
+
+
+async def try_out(connection: Connection, rows: Sequence[Row]) -> None:
+    """Raise what `write` would for what is wrong with the rows; change nothing."""
+    async with connection.transaction(force_rollback=True):
+        await _copy(connection, rows, 0)
+
+
+async def _take_turn(connection: Connection) -> int:
+    await connection.execute(_BEGIN)
+    await connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+    found = await connection.execute("SELECT last_seq FROM event_position")
+    row = await found.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def _redelivered(connection: Connection, batch: EventBatch, now: datetime) -> set[int]:
+    """The rows of blocks that are stored, or come earlier in the batch."""
+    blocks = sorted(set(batch.blocks))
+    if not blocks:
+        return set()  # all that came was poison
+    params = (now, [UUID(int=block) for block, _ in blocks], [bucket for _, bucket in blocks])
+    fresh = await connection.execute(_NEW_BLOCKS, params)
+    new = {(block.int, bucket) for block, bucket in await fresh.fetchall()}
+    rows: set[int] = set()
+    ends = [*batch.block_rows[1:], len(batch)]
+    for block, start, end in zip(batch.blocks, batch.block_rows, ends, strict=True):
+        if block in new:
+            new.discard(block)
+        else:
+            rows.update(range(start, end))
+    return rows
+
+
+async def _duplicates(connection: Connection, batch: EventBatch, skipped: set[int], now: datetime) -> set[int]:
+    """The rows with ids that a client chose and that are known, or come earlier in the batch."""
+    firsts: dict[_Block, int] = {}
+    rows: set[int] = set()
+    for entry in batch.chosen:
+        for row in range(entry.row, entry.row + entry.count):
+            if row not in skipped:
+                identity = (batch.bucket_id[row], batch.id_hi[row] << 64 | batch.id_lo[row])
+                if firsts.setdefault(identity, row) != row:
+                    rows.add(row)
+    if not firsts:
+        return rows
+    params = (now, [bucket for bucket, _ in firsts], [UUID(int=value) for _, value in firsts])
+    fresh = await connection.execute(_NEW_IDS, params)
+    new = {(bucket, value.int) for bucket, value in await fresh.fetchall()}
+    return rows | {row for identity, row in firsts.items() if identity not in new}
+
+
+async def _copy(connection: Connection, rows: Sequence[Row], first_seq: int) -> None:
+    async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        copy.set_types(TYPES)
+        for seq, row in enumerate(rows, first_seq):
+            await copy.write_row((seq, *row))
+
+
+async def _count(connection: Connection, rows: Sequence[Row]) -> None:
+    counts: dict[tuple[int, date], _Count] = {}
+    for row in rows:
+        time: datetime = row[2]
+        place = (row[0], utc_day(time))
+        count, oldest, newest = counts.get(place, (0, time, time))
+        counts[place] = (count + 1, min(oldest, time), max(newest, time))
+    places = sorted(counts)  # in one order, so that nobody waits for each other in a ring
+    columns = list(zip(*(counts[place] for place in places), strict=True))
+    keys = [bucket for bucket, _ in places], [day for _, day in places]
+    await connection.execute(_COUNT, (*keys, *map(list, columns)))
+
+
+async def _note(
+    connection: Connection, batch: EventBatch, rows: Sequence[Row], last_seq: int, now: datetime
+) -> None:
+    """Where the new positions lie in time, for tails; whose they are, for the bus."""
+    times = [row[2] for row in rows]
+    newest = last_seq + len(rows)
+    buckets = sorted({row[0] for row in rows})
+    blocks = _uuids({block for block, _ in batch.blocks})
+    await connection.execute(_NOTE, (newest, last_seq + 1, now, min(times), max(times), buckets, blocks))
+    await connection.execute(_MOVE_ON, (newest,))
+
+
+def _uuids(values: Iterable[int]) -> list[UUID]:
+    return [UUID(int=value) for value in values]

@@ -1,0 +1,24 @@
+"""Lower case that keeps every position: one character for each, so that a search finds the same text everywhere."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+
+
+def lower(text: str) -> str:
+    """Lower case as DuckDB's lower() has it: one character for each."""
+    return text.lower() if text.isascii() else text.translate(_table())
+
+
+@cache
+def _table() -> dict[int, str]:
+    """What changes, but for ASCII's own: 1,400 characters."""
+    table = {point: char for point in range(sys.maxunicode + 1) if (char := _small(chr(point))) != chr(point)}
+    table[ord("İ")] = "i"
+    return table
+
+
+def _small(char: str) -> str:
+    small = char.lower()
+    return small if len(small) == 1 else char
