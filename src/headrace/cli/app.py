@@ -22,6 +22,7 @@ from headrace.cli import (
     status,
     tail,
     users,
+    work,
 )
 from headrace.cli.failure import ExitCode, Failure
 from headrace.errors import HeadraceError
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 
 app.command("serve")(serve.serve)
+app.command("work")(work.work)
 app.command("send", help=send.HELP)(send.send)
 app.command("tail")(tail.tail)
 app.command("query")(query.query)
