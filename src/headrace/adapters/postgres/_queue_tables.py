@@ -91,7 +91,8 @@ RENEW = f"""
     RETURNING seq
 """  # noqa: S608 - our own text
 RELEASE = f"""
-    UPDATE queue_blocks SET leased_until = NULL, leased_by = NULL
+    UPDATE queue_blocks SET leased_by = NULL, leased_until =
+        CASE WHEN %(delay)s > 0 THEN clock_timestamp() + make_interval(secs => %(delay)s) END
     WHERE seq = ANY (%(seqs)s) AND leased_by = %(me)s AND {_NO_WAIT}
 """  # noqa: S608 - our own text
 ACK = f"DELETE FROM queue_blocks WHERE seq = ANY (%(seqs)s) AND {_NO_WAIT} RETURNING events, size"  # noqa: S608 - our own text

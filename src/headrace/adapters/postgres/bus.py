@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from headrace.adapters.postgres.database import BreakerOptions, Database
-from headrace.adapters.postgres.faults import reading
 from headrace.adapters.postgres.listen import Announcer, Listener
 from headrace.errors import HeadraceError
 from headrace.ports.bus import Stored
@@ -62,7 +61,11 @@ class PostgresBus:
     async def publish(self, stored: Stored) -> None:
         self._own.append(stored.last_seq)
         self._tell(stored)
-        self._announcer.announce(str(stored.last_seq))
+        self.announce()
+
+    def announce(self) -> None:
+        """Wake the other processes: something was stored here."""
+        self._announcer.announce()
 
     @asynccontextmanager
     async def listen(self, wake: Callable[[Stored], None]) -> AsyncIterator[None]:
@@ -98,12 +101,11 @@ class PostgresBus:
 
     async def _look(self) -> int:
         """Tell what was stored since the last look; how many batches."""
-        with self._database.breaker.watch(), reading(self._database.name):
-            async with self._database.connection(_ASK_SECONDS) as connection:
-                if self._known is None:
-                    [(self._known,)] = await (await connection.execute(_NEWEST)).fetchall()
-                    return 0
-                found = await (await connection.execute(_SINCE, (self._known, _AT_ONCE))).fetchall()
+        async with self._database.asking(_ASK_SECONDS) as connection:
+            if self._known is None:
+                [(self._known,)] = await (await connection.execute(_NEWEST)).fetchall()
+                return 0
+            found = await (await connection.execute(_SINCE, (self._known, _AT_ONCE))).fetchall()
         for last_seq, bucket_ids, block_ids in found:
             self._known = last_seq
             if last_seq not in self._own:

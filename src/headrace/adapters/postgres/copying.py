@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from headrace.adapters.postgres.schema import COLUMNS
+from headrace.adapters.postgres.search_text import joined
 from headrace.errors import Poison
-from headrace.kit.text_case import lower
 from headrace.kit.times import to_datetime
 from headrace.model.event import EventBatch
 
@@ -19,8 +19,6 @@ Row: TypeAlias = tuple[Any, ...]
 
 NAMES = ", ".join(name for name, _ in COLUMNS)
 TYPES = [kind.split()[0].replace("integer", "int4") for _, kind in COLUMNS]
-END = "\x1f"
-"""Ends each part of `search`, so that no word is found across two of them."""
 
 _HOLD = 0.0005  # seconds that this thread may keep the GIL while the event loop waits for it
 _BREATH = 20e-6
@@ -68,7 +66,7 @@ def searched(message: str | None, attributes: str | None) -> tuple[str, bool]:
                 indexable = indexable and not _ABSURD.search(literal)
             elif not key:
                 parts.append(_unescaped(text) if "\\" in text else text)
-    return lower(END.join(parts) + END) if parts else "", indexable
+    return joined(parts), indexable
 
 
 def _unescaped(text: str) -> str:

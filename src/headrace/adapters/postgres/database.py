@@ -15,7 +15,7 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
-from headrace.adapters.postgres.faults import is_failure
+from headrace.adapters.postgres.faults import is_failure, reading, writing
 from headrace.errors import Unavailable, Unusable
 from headrace.kit.breaker import Breaker
 from headrace.ports.clock import Clock
@@ -80,7 +80,7 @@ class Database:
         """A connection for `seconds` at most: then it is cut, which the statement that runs raises as OperationalError.
 
         To be used inside of `breaker.watch()`, which refuses at once while the server is away, and of `faults.reading`
-        or `faults.writing`, which translate what psycopg raises.
+        or `faults.writing`, which translate what psycopg raises; `asking` and `changing` are all three.
         """
         async with self._pool.connection(min(seconds, _PATIENCE)) as connection:
             with _deadline(connection, seconds):
@@ -89,6 +89,21 @@ class Database:
                 except _ENDS_CONNECTION:
                     await connection.close()  # the server is not what it was: the next connection finds the right one
                     raise
+
+
+    @asynccontextmanager
+    async def asking(self, seconds: float) -> AsyncIterator[Connection]:
+        """A connection to read with. Raises Unavailable (also its kinds)."""
+        with self.breaker.watch(), reading(self.name):
+            async with self.connection(seconds) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def changing(self, seconds: float) -> AsyncIterator[Connection]:
+        """A connection to write with. Raises Poison for what is wrong with the data itself, else Unavailable."""
+        with self.breaker.watch(), writing(self.name):
+            async with self.connection(seconds) as connection:
+                yield connection
 
 
 def conninfo(url: str) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace.adapters.postgres.database import Connection, Database
-from headrace.adapters.postgres.faults import reading, writing
 from headrace.errors import NewerFormat, Unusable
 
 _LOCK = 0x68656164_72616365  # "headrace" in ASCII
@@ -33,15 +32,13 @@ async def prepare(database: Database, layout: Layout, *, migrate: bool) -> None:
 
     Raises NewerFormat, Unusable when it is not and may not be migrated, and Unavailable.
     """
-    with database.breaker.watch(), reading(database.name):
-        async with database.connection(_SECONDS) as connection:
-            if await _version(connection, layout) == len(layout.versions):
-                return
+    async with database.asking(_SECONDS) as connection:
+        if await _version(connection, layout) == len(layout.versions):
+            return
     if not migrate:
         raise Unusable(f"the tables of {layout.part} are not up to date: run `headrace migrate`.")
-    with database.breaker.watch(), writing(database.name):
-        async with database.connection(_SECONDS) as connection:
-            await _bring_up(connection, layout)
+    async with database.changing(_SECONDS) as connection:
+        await _bring_up(connection, layout)
 
 
 async def _bring_up(connection: Connection, layout: Layout) -> None:
