@@ -66,7 +66,7 @@ PUT = f"""
 _NO_WAIT = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
 
 # The oldest that are free, up to a count of rows (which are locked for the moment of this statement); of these the
-# first, and those that fit. The inner query has its order from the key, which the window and the limit keep.
+# first, and those that fit.
 CLAIM = f"""
     UPDATE queue_blocks
     SET leased_until = clock_timestamp() + make_interval(secs => %(seconds)s), leased_by = %(me)s

@@ -64,15 +64,19 @@ def searched(message: str | None, attributes: str | None) -> tuple[str, bool]:
             if literal:
                 parts.append(literal)
                 indexable = indexable and not _ABSURD.search(literal)
-            elif not key:
-                parts.append(_unescaped(text) if "\\" in text else text)
+                continue
+            value = _unescaped(text) if "\\" in text else text
+            indexable = indexable and value is not None
+            if not key:
+                parts.append(text if value is None else value)
     return joined(parts), indexable
 
 
-def _unescaped(text: str) -> str:
+def _unescaped(text: str) -> str | None:
+    """None for what is refused at the door, since the server has no such text: NUL, and half a surrogate pair."""
     try:
         value: str = json.loads(f'"{text}"', strict=False)
         value.encode()
     except (ValueError, UnicodeError):
-        return text  # half a surrogate pair: no text, and refused at the door
-    return value
+        return None
+    return None if "\0" in value else value

@@ -192,7 +192,7 @@ class PostgresQueue:
         return [seq for (seq,) in rows]
 
     async def _ask(self) -> tuple[Amount, int | None]:
-        ((blocks, events, size, oldest),) = await self._run(MEASURE, {})
+        ((blocks, events, size, oldest),) = await self._run(MEASURE, {}, _PUT_SECONDS)  # a put may wait for it
         return Amount(blocks, events, size), None if oldest is None else oldest.int
 
     async def _run(self, statement: str, values: Mapping[str, Any], seconds: float = _SECONDS) -> Rows:
