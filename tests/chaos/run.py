@@ -157,9 +157,9 @@ async def conclude(
 
 async def _drained(connection: Connection) -> None:
     deadline = time.monotonic() + RECOVERY_SECONDS
-    while (await _get(connection, "/v1/status")).json()["queue"]["blocks"]:
+    while (queue := (await _get(connection, "/v1/status")).json()["queue"])["blocks"]:
         if time.monotonic() > deadline:
-            raise AssertionError(f"the queue is not drained after {RECOVERY_SECONDS} s")
+            raise AssertionError(f"the queue is not drained after {RECOVERY_SECONDS} s: {queue}")
         await asyncio.sleep(0.05)
 
 
