@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 DEFAULT_MAX_BYTES = 1024**3
 _CONNECTIONS = 3  # a put, a receive, and one of: ack, renewal, measurement, NOTIFY
 _PUT_SECONDS = 5.0
+_MEASURE_PATIENCE = 0.5  # seconds that a put waits to know how much waits: a client waits for both
 _SECONDS = 10.0  # for anything else: a claim reads 16 MiB
 _CLOSE_SECONDS = 2.0
 _RECEIVE_BYTES = 16 * 1024 * 1024
@@ -141,7 +142,7 @@ class PostgresQueue:
     async def _check_room(self, size: int) -> None:
         if self._closed:
             raise Unavailable("the queue is closed")
-        await self._measure.refresh()
+        await self._measure.refresh(_MEASURE_PATIENCE)
         if self._measure.bytes + size > self._max_bytes:
             raise Overloaded(
                 f"{self._measure.bytes} of {self._max_bytes} bytes wait in the queue; send it again later"
