@@ -15,6 +15,7 @@
     │   └── Unavailable      we cannot do it now
     │       ├── Overloaded       our capacity is used up: the only way overload travels back
     │       ├── QueryTimeout     a read took longer than its limit and was stopped
+    │       ├── PartlyStored     of a batch, the events of some buckets are stored, and those of others are not
     │       └── OutcomeUnknown   it may or may not have been done; safe to repeat with ids
     ├── Poison               stored data that can never be read, whoever tries
     └── Unusable             this program cannot start here
@@ -132,6 +133,14 @@ class Overloaded(Unavailable):
 
 class QueryTimeout(Unavailable):
     code = "query-timeout"
+
+
+class PartlyStored(Unavailable):
+    """The events of `bucket_ids` are not stored; those of every other bucket of the batch are."""
+
+    def __init__(self, detail: str, bucket_ids: frozenset[int]) -> None:
+        super().__init__(detail)
+        self.bucket_ids = bucket_ids
 
 
 class OutcomeUnknown(Unavailable):

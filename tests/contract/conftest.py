@@ -1,4 +1,4 @@
-"""Where the suites of the control data run: one entry for each engine."""
+"""Where the suites of the control data and of the event store run: one entry for each engine."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from headrace.adapters.memory.clock import MemoryClock
+from headrace.adapters.postgres.events import PostgresEvents, PostgresOptions
 from headrace.adapters.sql.database import ControlDatabase
 from headrace.adapters.sql.migrate import migrate
+from tests.contract.batches import NOON
+from tests.contract.stores import STORES, Opener
 from tests.support.postgres import Cluster
 
 
@@ -53,3 +57,22 @@ async def control(control_url: str) -> AsyncIterator[ControlDatabase]:
     database = await ControlDatabase.open(control_url)
     yield database
     await database.close()
+
+
+@pytest.fixture(scope="session")
+def events_template(postgres: Cluster) -> str:
+    """The name of a database with an empty event store."""
+    name = "events_template"
+    postgres.sql(f"CREATE DATABASE {name}")
+
+    async def make() -> None:
+        await (await PostgresEvents.open(PostgresOptions(postgres.url(name)), MemoryClock(NOON))).close()
+
+    asyncio.run(make())
+    return name
+
+
+@pytest.fixture(params=STORES)
+def opener(request: pytest.FixtureRequest) -> Opener:
+    """Opens an event store."""
+    return STORES[request.param](request)

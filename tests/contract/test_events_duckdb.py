@@ -105,7 +105,7 @@ async def test_what_was_acknowledged_outlives_sigkill_and_nothing_is_there_in_pa
         assert [one.seq for one in page] == list(range(1, len(page) + 1))
         assert {number: page[first - 1].message for number, first in acked.items()} == {n: str(n) for n in acked}
         blocks = {(1 << 100) + (number << 80) for number in counts}
-        assert await store.stored_blocks(blocks) == blocks
+        assert await store.stored_blocks(blocks, 1) == blocks
         acked = {int(page[place].message or -1): page[place].seq for place in range(0, len(page), size)}
         await store.close()
 
@@ -154,7 +154,7 @@ async def test_on_a_full_disk_reads_go_on_and_writes_resume_without_loss_or_doub
     await store.close()
     store = await opened(tmp_path)
     assert (await store.size())[0] == stored + size
-    assert await store.last_seq() == stored + size
+    assert await store.last_seq(1) == stored + size
     await store.close()
 
 

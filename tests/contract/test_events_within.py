@@ -15,7 +15,7 @@ from headrace.model.event import LEVELS, StoredEvent
 from headrace.model.query import EVERYTHING, ActionMatch, AttributeMatch, EventFilter, Position, Search, Word
 from headrace.ports.events import Events
 from tests.contract.batches import NOON, batch_of, event
-from tests.contract.stores import STORES
+from tests.contract.stores import Opener
 from tests.support.matching import matches
 
 ROWS = [
@@ -51,9 +51,9 @@ KINDS = {
 }
 
 
-@pytest.fixture(params=STORES)
-async def events(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Events]:
-    store = await request.param(tmp_path, MemoryClock(NOON))
+@pytest.fixture
+async def events(opener: Opener, tmp_path: Path) -> AsyncIterator[Events]:
+    store = await opener(tmp_path, MemoryClock(NOON))
     await store.write(batch_of(*ROWS, event(bucket=2, message="of another bucket")))
     yield store
     await store.close()
@@ -77,7 +77,7 @@ async def test_the_inner_filter_holds_in_every_read_whatever_the_outer_one_is(
         expected = [one for one in every if matches(one, wanted)]
         assert list(await events.search(Search(1, wanted, order="asc", limit=1_000))) == expected
         assert list(await events.search(Search(1, wanted, limit=1_000))) == expected[::-1]
-        assert await events.after(1, wanted, 0, 1_000) == (expected, await events.last_seq())
+        assert await events.after(1, wanted, 0, 1_000) == (expected, await events.last_seq(1))
         assert [one for one in every if await events.get(1, one.id, wanted)] == expected
         times = (expected[0].time, expected[-1].time) if expected else None
         assert await events.time_range(1, wanted) == times
@@ -101,7 +101,7 @@ async def test_filters_that_contradict_each_other_find_nothing(events: Events) -
         for wanted in (replace(one, within=other), replace(other, within=one)):
             assert await events.search(Search(1, wanted)) == []
             assert await events.search(Search(1, wanted, order="asc", offset=5)) == []
-            assert await events.after(1, wanted, 0, 10) == ([], await events.last_seq())
+            assert await events.after(1, wanted, 0, 10) == ([], await events.last_seq(1))
             assert await events.time_range(1, wanted) is None
             assert await events.histogram(1, wanted, HOUR, None) == []
             assert await events.facets(1, wanted, ("level", "actor"), 5) == {"level": [], "actor": []}

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
 
 from headrace.adapters.memory.clock import MemoryClock
 from headrace.adapters.memory.limiter import MemoryLimiter
+from headrace.adapters.postgres.database import Database
+from headrace.adapters.postgres.layout import prepare
+from headrace.adapters.postgres.limiter import LIMITER, PostgresLimiter
+from headrace.adapters.system.clock import SystemClock
+from headrace.errors import Unavailable
 from headrace.ports.limiter import Limit, Limiter
+from tests.support.postgres import Cluster
 
 TEN = Limit("ten", 10, 60)
 HUNDRED = Limit("hundred", 100, 1)
@@ -24,17 +32,40 @@ class Rig:
     passes: Callable[[float], Awaitable[None]]
 
 
-def memory() -> Rig:
+@asynccontextmanager
+async def memory(_: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     clock = MemoryClock()
-    return Rig(MemoryLimiter(clock), clock.advance)
+    yield Rig(MemoryLimiter(clock), clock.advance)
 
 
-RIGS: dict[str, Callable[[], Rig]] = {"memory": memory}
+@asynccontextmanager
+async def postgres(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    async with limits(request.getfixturevalue("postgres_url")) as database:
+        yield Rig(PostgresLimiter(database, SystemClock()), asyncio.sleep)
+
+
+@asynccontextmanager
+async def limits(url: str, size: int = 8) -> AsyncIterator[Database]:
+    """A database with the tables of the limiter: one process."""
+    database = Database(url, SystemClock(), name="the limits", size=size)
+    await database.open()
+    try:
+        await prepare(database, LIMITER, migrate=True)
+        yield database
+    finally:
+        await database.close()
+
+
+RIGS: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Rig]]] = {
+    "memory": memory,
+    "postgres": postgres,
+}
 
 
 @pytest.fixture(params=RIGS)
-def rig(request: pytest.FixtureRequest) -> Rig:
-    return RIGS[request.param]()
+async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    async with RIGS[request.param](request) as made:
+        yield made
 
 
 @pytest.fixture
@@ -199,3 +230,82 @@ async def test_beyond_its_memory_forgiving_one_name_forgives_no_other() -> None:
     full = [name for name in (f"name {number}" for number in range(3_000)) if await limiter.peek(name, TEN) > 0]
     await limiter.forgive("never tried", TEN)
     assert all([await limiter.peek(name, TEN) > 0 for name in full])
+
+
+# --- what only the limiter in a database has to promise -----------------------------------------------------------
+
+
+async def test_processes_on_one_database_count_exactly_together(postgres_url: str) -> None:
+    async with AsyncExitStack() as stack:
+        databases = [await stack.enter_async_context(limits(postgres_url, size=4)) for _ in range(4)]
+        limiters = [PostgresLimiter(database, SystemClock()) for database in databases]
+        waits = await asyncio.gather(*(attempts(limiter, "ada", 20) for limiter in limiters))
+        assert sum(waits, []).count(0.0) == 10
+        minute = Limit("minute", 1_000, 60)
+        leases = await asyncio.gather(*(one.lease("key", minute, 90) for one in limiters for _ in range(10)))
+        assert sum(lease.tokens for lease in leases) in range(1_000, 1_050)
+
+
+async def test_an_attempt_is_counted_though_its_row_is_forgiven_and_swept_all_the_time(postgres_url: str) -> None:
+    async with limits(postgres_url) as database:
+        limiter = PostgresLimiter(database, SystemClock())
+
+        async def forgive() -> None:
+            for _ in range(50):
+                await limiter.forgive("ada", TEN)
+
+        many = Limit("many", 10_000, 60)
+        results = await asyncio.gather(forgive(), *(limiter.attempt("ada", many) for _ in range(200)))
+        assert results[1:] == [0.0] * 200
+
+
+async def test_rows_that_are_as_good_as_new_are_swept_away(postgres_url: str) -> None:
+    async with limits(postgres_url) as database:
+        clock = MemoryClock()
+        limiter = PostgresLimiter(database, clock)
+        for number in range(20):
+            await limiter.attempt(f"name {number}", Limit("one", 1, 1))
+            await limiter.lease(f"key {number}", HUNDRED, 100)
+        await limiter.attempt("stays", TEN)
+        await asyncio.sleep(1.1)
+        await clock.advance(100)
+        await limiter.attempt("new", TEN)
+        async with database.connection(5) as connection:
+            rows = await (await connection.execute("SELECT key FROM headrace_limits ORDER BY key")).fetchall()
+        assert rows == [("new",), ("stays",)]
+
+
+async def test_a_clock_that_was_set_back_by_a_day_limits_for_one_window_only(postgres_url: str) -> None:
+    limit = Limit("two", 2, 1)
+    async with limits(postgres_url) as database:
+        limiter = PostgresLimiter(database, SystemClock())
+        await attempts(limiter, "ada", 2, limit)
+        await limiter.lease("key", HUNDRED, 100)
+        async with database.connection(5) as connection:  # as if a day ago had been tomorrow
+            await connection.execute(
+                "UPDATE headrace_limits SET until = until + 86400, state = CASE kind "
+                "WHEN 0 THEN ARRAY[state[1], state[2] + 86400] ELSE ARRAY[state[1] + 86400, state[2] + 86400] END"
+            )
+        assert 0 < await limiter.attempt("ada", limit) <= 1
+        assert (await limiter.lease("key", HUNDRED, 100)).tokens in range(2)
+        await asyncio.sleep(1.1)
+        assert (await limiter.lease("key", HUNDRED, 100)).tokens == 100
+
+
+async def test_without_its_database_it_says_so_at_once() -> None:
+    cluster = Cluster(safe=False).create()
+    try:
+        async with limits(cluster.start().url()) as database:
+            limiter = PostgresLimiter(database, SystemClock())
+            await limiter.attempt("ada", TEN)
+            cluster.pause()
+            begin = time.monotonic()
+            with pytest.raises(Unavailable):
+                await limiter.attempt("ada", TEN)
+            assert time.monotonic() - begin < 5
+            cluster.resume()
+            cluster.kill()
+            with pytest.raises(Unavailable):
+                await limiter.lease("key", HUNDRED, 1)
+    finally:
+        cluster.close()

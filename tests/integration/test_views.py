@@ -221,7 +221,7 @@ def _ids(body: bytes, format: str) -> list[str]:
 
 async def _tailed(stage: Stage, view: View, asked: EventFilter) -> list[StoredEvent]:
     """From the very beginning until a sign of life says that all was looked at."""
-    newest = await stage.events.last_seq()
+    newest = await stage.events.last_seq(1)
     stream = stage.tail.follow(view, asked, 0)
     found = []
     while True:

@@ -33,11 +33,20 @@ class BucketCatalog:
     All raise Unavailable when the control data cannot be reached.
     """
 
-    def __init__(self, buckets: Buckets, events: Events, clock: Clock, forget: Forget = nothing_to_forget) -> None:
+    def __init__(
+        self,
+        buckets: Buckets,
+        events: Events,
+        clock: Clock,
+        forget: Forget = nothing_to_forget,
+        shards: int = 1,
+    ) -> None:
+        """`shards`: over how many event stores new buckets spread."""
         self._buckets = buckets
         self._events = events
         self._clock = clock
         self._forget = forget
+        self._shards = shards
         # What is not there is asked for each time: a bucket that another process has just made must be found.
         self._lookup: Lookup[str, Bucket] = Lookup(
             buckets.find,
@@ -79,7 +88,8 @@ class BucketCatalog:
         settings = {"description": description, "retention_days": retention_days}
         audit = self._audit(principal, "bucket.created", name, settings)
         grant = (principal.id, frozenset(Permission)) if principal.kind == USER else None
-        bucket = await self._buckets.create(name, description, retention_days, audit.time, audit, grant)
+        shard = rules.shard_of(name, self._shards)
+        bucket = await self._buckets.create(name, description, retention_days, audit.time, audit, grant, shard)
         self._lookup.put(name, bucket)
         if grant is not None:
             self._forget(USER, principal.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from zlib import crc32
 
 from headrace.errors import Forbidden, Invalid, ItemError
 from headrace.model.bucket import UNSET, BucketChanges, Unset
@@ -67,3 +68,9 @@ def _is_broken(text: str) -> bool:
 
 def _invalid(field: str, what: str, code: str = "invalid-value") -> Invalid:
     return Invalid(f"{field} {what}.", items=[ItemError(code, f"{field} {what}", field=field)])
+
+
+def shard_of(name: str, shards: int) -> int:
+    """Which of so many event stores takes a new bucket: the same in every process, and recorded on the bucket, so that
+    another number of them moves none."""
+    return crc32(name.encode()) % shards

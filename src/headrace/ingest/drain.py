@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
-from headrace.errors import Poison
+from headrace.errors import PartlyStored, Poison
 from headrace.ingest.columns import batch_of, halve
 from headrace.ingest.frame import Frame, decode_block, decode_frame, encode_frame, is_urgent, split_block
 from headrace.kit.failpoint import reach
@@ -18,7 +18,14 @@ from headrace.kit.ids import uuid5
 from headrace.kit.times import SECOND
 from headrace.model.block import DeadLetter, Delivery
 from headrace.model.event import EventBatch, Written
-from headrace.model.metric import DEAD_LETTERS, DRAIN_DUPLICATES, DRAIN_EVENTS, DRAIN_LAG_SECONDS, DRAIN_SECONDS
+from headrace.model.metric import (
+    DEAD_LETTERS,
+    DRAIN_DUPLICATES,
+    DRAIN_ERRORS,
+    DRAIN_EVENTS,
+    DRAIN_LAG_SECONDS,
+    DRAIN_SECONDS,
+)
 from headrace.ports.bus import Bus, Stored
 from headrace.ports.clock import Clock
 from headrace.ports.dead_letters import DeadLetters
@@ -39,6 +46,7 @@ _PACE_SECONDS = 0.25  # under steady load one transaction this often; an idle dr
 _BUSY = 5_000  # events within one pace: from here on a row costs a tenth less in a larger batch, and we wait longer
 _BUSY_PACE_SECONDS = 0.75
 _LOOK_SECONDS = 0.03
+_AWAY_SECONDS = 5.0  # until a block for a store that is away is tried again
 
 
 class Drain:
@@ -72,6 +80,9 @@ class Drain:
         try:
             await self._gather(deliveries, wait)
             return await self._store(deliveries) if deliveries else 0
+        except PartlyStored as exc:
+            await asyncio.shield(self._put_some_back(deliveries, exc.bucket_ids))
+            return 0
         except BaseException:
             await asyncio.shield(self._queue.release(deliveries))
             raise
@@ -112,6 +123,16 @@ class Drain:
         self._metrics.observe(DRAIN_SECONDS, self._last_write - began)
         self._metrics.set(DRAIN_LAG_SECONDS, _lag(deliveries, self._clock.now()))
         return written.stored
+
+    async def _put_some_back(self, deliveries: Sequence[Delivery], away: frozenset[int]) -> None:
+        """What holds events for a store that is away waits a while in the queue, so that it is in nobody's way."""
+        late = [delivery for delivery in deliveries if _buckets(delivery) & away]
+        stored = [delivery for delivery in deliveries if delivery not in late]
+        await self._queue.release(late, _AWAY_SECONDS)
+        await self._queue.ack(stored)
+        buckets = frozenset[int]().union(*map(_buckets, stored))
+        await self._bus.publish(Stored(0, buckets, frozenset(delivery.block.id for delivery in stored)))
+        self._metrics.add(DRAIN_ERRORS)
 
     async def _store_without_poison(self, deliveries: Sequence[Delivery]) -> tuple[EventBatch, Written]:
         letters: list[DeadLetter] = []
@@ -175,6 +196,14 @@ def _events(deliveries: Sequence[Delivery]) -> int:
 def _lag(deliveries: Sequence[Delivery], now: int) -> float:
     """Seconds from the oldest block's time, which its UUIDv7 tells in ms, until now."""
     return max(0.0, now / SECOND - min(delivery.block.id >> 80 for delivery in deliveries) / 1000)
+
+
+def _buckets(delivery: Delivery) -> frozenset[int]:
+    """Of whose frames it is made; none when it is poison, which no store can be away for."""
+    try:
+        return frozenset(frame.bucket_id for frame in decode_block(delivery.block.payload))
+    except Poison:
+        return frozenset()
 
 
 def _is_urgent(deliveries: Sequence[Delivery]) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from headrace.errors import Invalid, Malformed, TooLarge
+from headrace.errors import Invalid, Malformed, TooLarge, Unavailable
 from headrace.ingest import wire
 from headrace.ingest.batcher import Batcher
 from headrace.ingest.frame import encode_frame
@@ -22,6 +22,12 @@ MAX_ARRAY_BYTES = 4 * 1024 * 1024
 _INLINE_BYTES = 64 * 1024  # 0.1 ms to split; more goes to a thread
 _BOM = b"\xef\xbb\xbf"
 
+Trouble = Callable[[int], str | None]
+
+
+def no_trouble(bucket_id: int) -> str | None:  # noqa: ARG001 - whichever it is
+    return None
+
 
 class Intake:
     """Every method returns once the events are durable (and, on request, stored), never before.
@@ -30,7 +36,11 @@ class Intake:
     when some or all of it may not have been taken: a body with ids or an Idempotency-Key is then safe to repeat.
     """
 
-    def __init__(self, batcher: Batcher, waiter: StoredWaiter, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, batcher: Batcher, waiter: StoredWaiter, clock: Clock, metrics: Metrics, trouble: Trouble = no_trouble
+    ) -> None:
+        """`trouble`: why nothing can be taken for a bucket now, or None (see ports/events)."""
+        self._trouble = trouble
         self._batcher = batcher
         self._waiter = waiter
         self._clock = clock
@@ -38,6 +48,7 @@ class Intake:
 
     async def one(self, door: Door, body: bytes) -> Accepted:
         """A single JSON object."""
+        self._check_store(door)
         now = self._clock.now()
         body = body.removeprefix(_BOM)
         event = _decode_single(body, door, now)
@@ -71,6 +82,7 @@ class Intake:
         return await self._take(door, array_slices(items))
 
     async def _take(self, door: Door, slices: Iterator[bytes]) -> Accepted:
+        self._check_store(door)
         now = self._clock.now()
         span = span_of(door.bucket, now)
         accepted = Accepted()
@@ -102,6 +114,10 @@ class Intake:
         if door.wait_stored:
             await self._wait_stored(door, [block for block in results if isinstance(block, int)], accepted)
         return accepted
+
+    def _check_store(self, door: Door) -> None:
+        if (trouble := self._trouble(door.bucket.id)) is not None:
+            raise Unavailable(f"the event store of this bucket is away: {trouble}", retry_after=2)
 
     async def _wait_stored(self, door: Door, blocks: Sequence[int], accepted: Accepted) -> None:
         position = await self._waiter.wait(blocks, door.bucket.id)

@@ -37,7 +37,8 @@ class StoredWaiter:
                 while missing:
                     missing = await self._wait_a_while(missing, bucket_id)
                 if blocks <= self._seen.keys():
-                    return max(self._seen[block] for block in blocks)
+                    position = max(self._seen[block] for block in blocks)
+                    return position or await self._events.last_seq(bucket_id)  # 0: of a batch for several stores
                 return await self._events.last_seq(bucket_id)
         except TimeoutError:
             return None

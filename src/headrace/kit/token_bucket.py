@@ -34,17 +34,18 @@ class DebtBucket:
     It knows no clock and no size: `now` is in seconds that never go back, and a size that changes counts from then on.
     """
 
-    __slots__ = ("_counted", "tokens")
+    __slots__ = ("counted", "tokens")
 
     def __init__(self, tokens: float, now: float) -> None:
+        """`tokens` as they were counted at `now`."""
         self.tokens = tokens
-        self._counted = now
+        self.counted = now
 
     def lease(self, now: float, size: int, seconds: float, want: int, owed: int = 0) -> tuple[int, float]:
         """(tokens, 0.0), at most `want` of them; or (0, seconds until there will be one). `owed` are taken first."""
         per_second = size / seconds
-        self.tokens = min(size, self.tokens + (now - self._counted) * per_second) - owed
-        self._counted = now
+        self.tokens = min(size, self.tokens + (now - self.counted) * per_second) - owed
+        self.counted = now
         if self.tokens < 1 - _ROUNDING:
             return 0, (1 - self.tokens) / per_second
         given = min(want, int(self.tokens + _ROUNDING))
@@ -53,4 +54,4 @@ class DebtBucket:
 
     def full_at(self, size: int, seconds: float) -> float:
         """When it will be as good as new."""
-        return self._counted + max(0.0, size - self.tokens) * seconds / size
+        return self.counted + max(0.0, size - self.tokens) * seconds / size

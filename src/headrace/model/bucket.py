@@ -21,7 +21,8 @@ NO_QUOTA = Quota()
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """`id` never changes and is never used again; `created_at` is µs since 1970; no `retention_days` keeps for ever."""
+    """`id` never changes and is never used again; `created_at` is µs since 1970; no `retention_days` keeps for ever.
+    `shard` is the event store that keeps its events, chosen once."""
 
     id: int
     name: str
@@ -29,6 +30,7 @@ class Bucket:
     retention_days: int | None
     created_at: int
     quota: Quota = NO_QUOTA
+    shard: int = 0
 
     @property
     def is_system(self) -> bool:

@@ -41,8 +41,8 @@ class WatchedQueue:
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         await self._queue.ack(deliveries)
 
-    async def release(self, deliveries: Sequence[Delivery]) -> None:
-        await self._queue.release(deliveries)
+    async def release(self, deliveries: Sequence[Delivery], delay: float = 0.0) -> None:
+        await self._queue.release(deliveries, delay)
 
     async def depth(self) -> QueueDepth:
         return await self._queue.depth()

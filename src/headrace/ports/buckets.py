@@ -21,8 +21,9 @@ class Buckets(Protocol):
         created_at: int,
         audit: AuditRecord | None,
         grant: tuple[str, frozenset[Permission]] | None = None,
+        shard: int = 0,
     ) -> Bucket:
-        """With `grant`, this user may do that there, in the same transaction.
+        """With `grant`, this user may do that there, in the same transaction. `shard` is recorded for good.
 
         Raises Conflict when the name is taken. The id is never one that a deleted bucket had.
         """
@@ -32,6 +33,9 @@ class Buckets(Protocol):
 
     async def find(self, name: str) -> Bucket | None:
         """The bucket of that name."""
+
+    async def shard_of(self, bucket_id: int) -> int | None:
+        """Where the events of the bucket with this id are kept, also of a deleted one that is not purged yet."""
 
     async def update(self, name: str, changes: BucketChanges, audit: AuditRecord) -> Bucket:
         """Change what `changes` names and nothing else, so that two changes at once both count. Raises NotFound."""

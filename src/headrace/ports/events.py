@@ -23,7 +23,7 @@ class Events(Protocol):
 
         Left out: rows of blocks that are stored already, and rows in `batch.chosen` whose (bucket, id) was stored
         within the dedup window or comes earlier in the batch (the first content wins). Raises Poison if the data
-        itself cannot be stored.
+        itself cannot be stored, and PartlyStored when what it has for some buckets cannot be stored now.
         """
 
     async def check(self, batch: EventBatch) -> None:
@@ -79,6 +79,12 @@ class Events(Protocol):
 
     async def size(self) -> tuple[int, int]:
         """(events, bytes on disk)."""
+
+    def trouble(self, bucket_id: int) -> str | None:
+        """Why nothing more should be taken in for this bucket: its store has been away, and others share the queue.
+
+        None while all is well, or the queue can bridge it. Costs nothing.
+        """
 
     async def backup(self, directory: str) -> None:
         """Write a consistent copy into `directory` while running."""

@@ -28,8 +28,8 @@ class Queue(Protocol):
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Forget blocks that are stored. May become durable later than it returns: the store skips a redelivery."""
 
-    async def release(self, deliveries: Sequence[Delivery]) -> None:
-        """Put blocks back, to be received again."""
+    async def release(self, deliveries: Sequence[Delivery], delay: float = 0.0) -> None:
+        """Put blocks back, to be received again, not before `delay` seconds from now."""
 
     async def depth(self) -> QueueDepth:
         """What waits, blocks that are out included."""

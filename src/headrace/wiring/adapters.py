@@ -82,12 +82,13 @@ async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
         options=_control_options(settings),
     )
     stack.push_async_callback(control.close)
-    events, bus, recent = await _events(settings, urls, clock, stack)
+    buckets = SqlBuckets(control)
+    events, bus, recent = await _events(settings, urls, buckets, clock, stack)
     queue, dead_letters = await _queue(settings, urls, clock, stack)
     return Adapters(
         accounts=SqlAccounts(control),
         audit=SqlAuditOutbox(control),
-        buckets=SqlBuckets(control),
+        buckets=buckets,
         bus=bus,
         clock=clock,
         control=control,
@@ -109,13 +110,13 @@ async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
 
 
 async def _events(
-    settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack
+    settings: Settings, urls: Urls, buckets: Buckets, clock: Clock, stack: AsyncExitStack
 ) -> tuple[Events, Bus, Recent]:
     if not urls.events:
         return await embedded.open_events(settings, clock, stack)
     from headrace.wiring import postgres
 
-    return await postgres.open_events(settings, urls, clock, stack)
+    return await postgres.open_events(settings, urls, buckets, clock, stack)
 
 
 async def _queue(

@@ -63,7 +63,7 @@ def build(settings: Settings, ports: Adapters, sealer: Sealer, restart: asyncio.
     batcher = Batcher(queue, ports.clock, ports.metrics, max_bytes=settings.intake_max_bytes)
     waiter = StoredWaiter(ports.events, ports.bus)
     meter = UsageMeter(ports.usage, ports.clock)
-    intake = Intake(batcher, waiter, ports.clock, ports.metrics)
+    intake = Intake(batcher, waiter, ports.clock, ports.metrics, ports.events.trouble)
     services = _services(settings, ports, queue, intake, identity, meter, restart)
     return Features(
         services=services,
@@ -111,7 +111,7 @@ def _services(
 
     forget = identity.authenticator.forget
     files: frozenset[str] = _BACKED_UP if ports.snapshots else frozenset()
-    catalog = BucketCatalog(ports.buckets, ports.events, clock, forget)
+    catalog = BucketCatalog(ports.buckets, ports.events, clock, forget, 1 + len(Urls.of(settings).shards))
     return Services(
         authenticator=identity.authenticator,
         sign_in=identity.sign_in,

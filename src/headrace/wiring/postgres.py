@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
 
 from headrace.adapters.memory.recent import MemoryRecent
 from headrace.adapters.postgres.bus import PostgresBus
-from headrace.adapters.postgres.database import BreakerOptions
+from headrace.adapters.postgres.database import BreakerOptions, Database
 from headrace.adapters.postgres.dead_letters import PostgresDeadLetters
 from headrace.adapters.postgres.events import PostgresEvents, PostgresOptions
+from headrace.adapters.postgres.layout import prepare
+from headrace.adapters.postgres.limiter import LIMITER, PostgresLimiter
 from headrace.adapters.postgres.queue import PostgresQueue
+from headrace.adapters.shards.bus import ShardedBus
+from headrace.adapters.shards.events import Shard, ShardedEvents
 from headrace.config import Settings
+from headrace.ports.buckets import Buckets
 from headrace.ports.bus import Bus
 from headrace.ports.clock import Clock
 from headrace.ports.dead_letters import DeadLetters
@@ -20,24 +27,22 @@ from headrace.ports.queue import Queue
 from headrace.ports.recent import Recent
 from headrace.wiring.urls import Urls
 
+_LIMITER_CONNECTIONS = 2
 _NOTHING_AT_HAND = 0  # a cache in one process would not hear of what others store and delete
 
 
 async def open_events(
-    settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack
+    settings: Settings, urls: Urls, buckets: Buckets, clock: Clock, stack: AsyncExitStack
 ) -> tuple[Events, Bus, Recent]:
-    options = PostgresOptions(
-        url=urls.events,
-        query_timeout=settings.query_timeout,
-        max_reads=settings.query_concurrency,
-        breaker=_breaker(settings),
-        migrate=settings.migrate == "on",
-    )
-    events = await PostgresEvents.open(options, clock)
-    stack.push_async_callback(events.close)
-    bus = PostgresBus(urls.events, clock, direct_url=urls.direct, options=_breaker(settings))
-    await bus.open()
-    stack.push_async_callback(bus.close)
+    events: Events
+    bus: Bus
+    options = _events_options(settings, urls)
+    if urls.shards:
+        events, bus = await _open_shards(options, urls, buckets, clock, stack)
+    else:
+        events = await PostgresEvents.open(options, clock)
+        stack.push_async_callback(events.close)
+        bus = await _open_bus(urls.events, urls.direct, options, clock, stack)
     return events, bus, MemoryRecent(_NOTHING_AT_HAND)
 
 
@@ -55,13 +60,47 @@ async def open_queue(
 
 
 async def open_limiter(settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack) -> Limiter:
-    from headrace.adapters.postgres.limiter import PostgresLimiter
+    database = Database(urls.control, clock, name="the limits", size=_LIMITER_CONNECTIONS, options=_breaker(settings))
+    await database.open()
+    stack.push_async_callback(database.close)
+    await prepare(database, LIMITER, migrate=settings.migrate == "on")
+    return PostgresLimiter(database, clock)
 
-    limiter = await PostgresLimiter.open(
-        urls.control, clock, options=_breaker(settings), migrate=settings.migrate == "on"
+
+def _events_options(settings: Settings, urls: Urls) -> PostgresOptions:
+    return PostgresOptions(
+        url=urls.events,
+        query_timeout=settings.query_timeout,
+        max_reads=settings.query_concurrency,
+        breaker=_breaker(settings),
+        migrate=settings.migrate == "on",
+        replica_urls=urls.replicas,
+        replica_max_lag=settings.replica_max_lag,
     )
-    stack.push_async_callback(limiter.close)
-    return limiter
+
+
+async def _open_shards(
+    options: PostgresOptions, urls: Urls, buckets: Buckets, clock: Clock, stack: AsyncExitStack
+) -> tuple[ShardedEvents, ShardedBus]:
+    """The first is the one there was before there were several; replicas are of that one."""
+    each = [options]
+    for number, url in enumerate(urls.shards, 1):
+        each.append(replace(options, url=url, name=f"shard {number} of the events", number=number, replica_urls=()))
+    shards = [Shard(one.number, partial(PostgresEvents.open, one, clock)) for one in each]
+    events = ShardedEvents(shards, buckets, clock)
+    stack.push_async_callback(events.close)
+    await events.open()
+    buses = [await _open_bus(one.url, urls.direct if one is options else "", one, clock, stack) for one in each]
+    return events, ShardedBus(buses)
+
+
+async def _open_bus(
+    url: str, direct_url: str, options: PostgresOptions, clock: Clock, stack: AsyncExitStack
+) -> PostgresBus:
+    bus = PostgresBus(url, clock, direct_url=direct_url, options=options.breaker)
+    await bus.open()
+    stack.push_async_callback(bus.close)
+    return bus
 
 
 def _breaker(settings: Settings) -> BreakerOptions:

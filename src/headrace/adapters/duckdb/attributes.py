@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from headrace.kit.dotted_path import readings
 from headrace.model.query import AttributeMatch
 
-_MAX_SPLITS = 4  # dots up to which every mix of nesting and literal keys is looked for: 16 pointers
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?", re.ASCII)
 _CONTAINER = ("{", "[", '"')
 
@@ -28,19 +28,8 @@ def attribute_condition(match: AttributeMatch) -> tuple[str, *tuple[str, ...]]:
 
 
 def json_pointers(path: str) -> list[str]:
-    """RFC 6901 pointers for each way to read the dots: down, or part of a key."""
-    keys = path.split(".")
-    if len(keys) - 1 <= _MAX_SPLITS:
-        ways = _mixes(keys)
-    else:
-        ways = [[*keys[:nested], ".".join(keys[nested:])] for nested in range(len(keys))]
-    return ["".join("/" + key.replace("~", "~0").replace("/", "~1") for key in way) for way in ways]
-
-
-def _mixes(keys: list[str]) -> list[list[str]]:
-    if len(keys) == 1:
-        return [keys]
-    return [way for rest in _mixes(keys[1:]) for way in ([keys[0], *rest], [f"{keys[0]}.{rest[0]}", *rest[1:]])]
+    """RFC 6901 pointers for each way to read the dots."""
+    return ["".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys) for keys in readings(path)]
 
 
 def _guard(value: str) -> tuple[str, list[str]]:

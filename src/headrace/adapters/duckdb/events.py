@@ -120,6 +120,9 @@ class DuckDBEvents:
         path = self._options.path
         return count, sum(part.stat().st_size for part in (path, Path(f"{path}.wal")) if part.exists())
 
+    def trouble(self, bucket_id: int) -> str | None:  # noqa: ARG002 - the queue bridges it
+        return None
+
     async def backup(self, directory: str) -> None:
         async with self._backing_up:
             await self._change(self._hold)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from headrace.kit.text_case import lower
 from headrace.model.query import Word
 
 _MIN_RUN = 3  # characters; a shorter run occurs nearly everywhere
@@ -45,11 +46,6 @@ def word_condition(word: Word) -> tuple[str, list[str]]:
         f" WHEN escaped THEN {exact} ELSE {missing} END"
     )
     return sql, [*params, *params, pattern, pattern]
-
-
-def lower(text: str) -> str:
-    """Lower case as DuckDB's lower() has it: one character for each."""
-    return "".join("i" if char == "İ" else (small if len(small := char.lower()) == 1 else char) for char in text)
 
 
 @cache

@@ -10,6 +10,7 @@ from collections import deque
 from typing import Generic, TypeVar
 from zlib import crc32
 
+from headrace.kit.attempt_log import AttemptLog, newest_of, seconds_until_room
 from headrace.kit.token_bucket import DebtBucket
 from headrace.ports.clock import Clock
 from headrace.ports.limiter import Lease, Limit
@@ -25,7 +26,7 @@ class MemoryLimiter:
     def __init__(self, clock: Clock, *, most: int = MOST_KEYS) -> None:
         self._monotonic = clock.monotonic
         self._buckets: _Shelf[DebtBucket] = _Shelf(most)
-        self._logs: _Shelf[_Log] = _Shelf(most)
+        self._logs: _Shelf[AttemptLog] = _Shelf(most)
 
     async def lease(self, key: str, limit: Limit, want: int, owed: int = 0) -> Lease:
         now = self._monotonic()
@@ -41,7 +42,7 @@ class MemoryLimiter:
         place, log = self._logs.find(key, now)
         if log is None:
             log = deque()
-        wait = _wait(log, limit, now)
+        wait = seconds_until_room(log, limit.count, limit.seconds, now)
         if wait <= 0:
             log.append((now, key))
             self._logs.keep(place, log, now + limit.seconds)
@@ -50,7 +51,7 @@ class MemoryLimiter:
     async def peek(self, key: str, limit: Limit) -> float:
         now = self._monotonic()
         _, log = self._logs.find(key, now)
-        return 0.0 if log is None else _wait(log, limit, now)
+        return 0.0 if log is None else seconds_until_room(log, limit.count, limit.seconds, now)
 
     async def forgive(self, key: str, limit: Limit) -> None:
         place, log = self._logs.find(key, self._monotonic())
@@ -60,28 +61,16 @@ class MemoryLimiter:
     async def give_back(self, key: str, limit: Limit) -> None:
         place, log = self._logs.find(key, self._monotonic())
         if log is not None:
-            newest = next((at for at in range(len(log) - 1, -1, -1) if log[at][1] == key), None)
+            newest = newest_of(log, key)
             if newest is not None:
                 del log[newest]
                 self._rewrite(place, log, limit)
 
-    def _rewrite(self, place: str | int, log: _Log, limit: Limit) -> None:
+    def _rewrite(self, place: str | int, log: AttemptLog, limit: Limit) -> None:
         if log:
             self._logs.keep(place, log, log[-1][0] + limit.seconds)
         else:
             self._logs.drop(place)
-
-
-_Log = deque[tuple[float, str]]
-"""When, and under which key: a shared log holds those of several."""
-
-
-def _wait(log: _Log, limit: Limit, now: float) -> float:
-    """Seconds until there is room; forgets what lies before the window. A limit that was lowered holds at once."""
-    while log and log[0][0] + limit.seconds <= now:
-        log.popleft()
-    over = len(log) - limit.count
-    return 0.0 if over < 0 else log[over][0] + limit.seconds - now
 
 
 T = TypeVar("T")

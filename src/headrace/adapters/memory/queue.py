@@ -57,7 +57,13 @@ class MemoryQueue:
         for one in deliveries:
             self._blocks.pop(int(one.receipt), None)
 
-    async def release(self, deliveries: Sequence[Delivery]) -> None:
+    async def release(self, deliveries: Sequence[Delivery], delay: float = 0.0) -> None:
+        if delay > 0:
+            asyncio.get_running_loop().call_later(delay, self._put_back, deliveries)
+        else:
+            self._put_back(deliveries)
+
+    def _put_back(self, deliveries: Sequence[Delivery]) -> None:
         self._ready.extendleft(int(one.receipt) for one in reversed(deliveries) if int(one.receipt) in self._blocks)
         if self._ready:
             self._arrived.set()

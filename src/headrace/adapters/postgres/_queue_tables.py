@@ -66,7 +66,7 @@ PUT = f"""
 _NO_WAIT = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
 
 # The oldest that are free, up to a count of rows (which are locked for the moment of this statement); of these the
-# first, and those that fit. The inner query has its order from the key, which the window and the limit keep.
+# first, and those that fit.
 CLAIM = f"""
     UPDATE queue_blocks
     SET leased_until = clock_timestamp() + make_interval(secs => %(seconds)s), leased_by = %(me)s
@@ -91,7 +91,8 @@ RENEW = f"""
     RETURNING seq
 """  # noqa: S608 - our own text
 RELEASE = f"""
-    UPDATE queue_blocks SET leased_until = NULL, leased_by = NULL
+    UPDATE queue_blocks SET leased_by = NULL, leased_until =
+        CASE WHEN %(delay)s > 0 THEN clock_timestamp() + make_interval(secs => %(delay)s) END
     WHERE seq = ANY (%(seqs)s) AND leased_by = %(me)s AND {_NO_WAIT}
 """  # noqa: S608 - our own text
 ACK = f"DELETE FROM queue_blocks WHERE seq = ANY (%(seqs)s) AND {_NO_WAIT} RETURNING events, size"  # noqa: S608 - our own text

@@ -61,7 +61,11 @@ class PostgresBus:
     async def publish(self, stored: Stored) -> None:
         self._own.append(stored.last_seq)
         self._tell(stored)
-        self._announcer.announce(str(stored.last_seq))
+        self.announce()
+
+    def announce(self) -> None:
+        """Wake the other processes: something was stored here."""
+        self._announcer.announce()
 
     @asynccontextmanager
     async def listen(self, wake: Callable[[Stored], None]) -> AsyncIterator[None]:

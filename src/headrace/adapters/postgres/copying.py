@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from headrace.adapters.postgres.schema import COLUMNS
+from headrace.adapters.postgres.search_text import joined
 from headrace.errors import Poison
-from headrace.kit.text_case import lower
 from headrace.kit.times import to_datetime
 from headrace.model.event import EventBatch
 
@@ -19,8 +19,6 @@ Row: TypeAlias = tuple[Any, ...]
 
 NAMES = ", ".join(name for name, _ in COLUMNS)
 TYPES = [kind.split()[0].replace("integer", "int4") for _, kind in COLUMNS]
-END = "\x1f"
-"""Ends each part of `search`, so that no word is found across two of them."""
 
 _HOLD = 0.0005  # seconds that this thread may keep the GIL while the event loop waits for it
 _BREATH = 20e-6
@@ -66,15 +64,19 @@ def searched(message: str | None, attributes: str | None) -> tuple[str, bool]:
             if literal:
                 parts.append(literal)
                 indexable = indexable and not _ABSURD.search(literal)
-            elif not key:
-                parts.append(_unescaped(text) if "\\" in text else text)
-    return lower(END.join(parts) + END) if parts else "", indexable
+                continue
+            value = _unescaped(text) if "\\" in text else text
+            indexable = indexable and value is not None
+            if not key:
+                parts.append(text if value is None else value)
+    return joined(parts), indexable
 
 
-def _unescaped(text: str) -> str:
+def _unescaped(text: str) -> str | None:
+    """None for what is refused at the door, since the server has no such text: NUL, and half a surrogate pair."""
     try:
         value: str = json.loads(f'"{text}"', strict=False)
         value.encode()
     except (ValueError, UnicodeError):
-        return text  # half a surrogate pair: no text, and refused at the door
-    return value
+        return None
+    return None if "\0" in value else value

@@ -15,7 +15,7 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
-from headrace.adapters.postgres.faults import is_failure, reading, writing
+from headrace.adapters.postgres.faults import NotConnected, is_failure, reading, writing
 from headrace.errors import Unavailable, Unusable
 from headrace.kit.breaker import Breaker
 from headrace.ports.clock import Clock
@@ -31,7 +31,7 @@ _PARAMETERS = {
     "tcp_user_timeout": "15000",
 }
 _PATIENCE = 6.0  # seconds for a connection of the pool: one more than `connect_timeout`
-_RECONNECT_SECONDS = 2.0  # the pool's own retries back off to minutes; ours are the breaker's
+_RECONNECT_SECONDS = 0.0  # the pool's own retries would keep those who wait from hearing of it; ours are the breaker's
 _ENDS_CONNECTION = (errors.ReadOnlySqlTransaction, errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
 
 
@@ -63,9 +63,13 @@ class Database:
             max_size=size,
             timeout=_PATIENCE,
             reconnect_timeout=_RECONNECT_SECONDS,
+            reconnect_failed=self._refuse,
             open=False,
             name=name,
         )
+        self._in_use = 0
+        self._returning: set[asyncio.Task[None]] = set()
+        self._refused: asyncio.Future[None] | None = None
 
     async def open(self) -> None:
         """Ready to connect; the first use does."""
@@ -82,13 +86,50 @@ class Database:
         To be used inside of `breaker.watch()`, which refuses at once while the server is away, and of `faults.reading`
         or `faults.writing`, which translate what psycopg raises; `asking` and `changing` are all three.
         """
-        async with self._pool.connection(min(seconds, _PATIENCE)) as connection:
-            with _deadline(connection, seconds):
-                try:
-                    yield connection
-                except _ENDS_CONNECTION:
-                    await connection.close()  # the server is not what it was: the next connection finds the right one
-                    raise
+        connection = await self._take(min(seconds, _PATIENCE))
+        self._in_use += 1
+        try:
+            async with connection:
+                with _deadline(connection, seconds):
+                    try:
+                        yield connection
+                    except _ENDS_CONNECTION:
+                        await connection.close()  # the server is not what it was: the next one finds the right one
+                        raise
+        finally:
+            self._in_use -= 1
+            await self._pool.putconn(connection)
+
+    async def _take(self, seconds: float) -> Connection:
+        """From the pool; a server that takes no connections is told of at once, and not when the time is up."""
+        if self._pool.get_stats().get("pool_available"):
+            return await self._pool.getconn(seconds)
+        if self._refused is None:
+            self._refused = asyncio.get_running_loop().create_future()
+        refused = self._refused
+        taking = asyncio.create_task(self._pool.getconn(seconds))
+        try:
+            await asyncio.wait({taking, refused}, return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:
+            taking.add_done_callback(self._give_back)
+            taking.cancel()
+            raise
+        if not taking.done():
+            taking.cancel()
+            raise NotConnected("it takes no connections")
+        return taking.result()
+
+    def _refuse(self, _: object) -> None:
+        """A connection could not be made. While others are in use, one of these may come back to those who wait."""
+        if self._refused is not None and not self._in_use:
+            self._refused.set_result(None)
+            self._refused = None
+
+    def _give_back(self, taken: asyncio.Task[Connection]) -> None:
+        if not taken.cancelled() and taken.exception() is None:
+            returning = asyncio.create_task(self._pool.putconn(taken.result()))
+            self._returning.add(returning)
+            returning.add_done_callback(self._returning.discard)
 
 
     @asynccontextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
-from headrace.adapters.postgres import reads
+from headrace.adapters.postgres import groups, reads, tails
 from headrace.adapters.postgres.copies import Copies, Copy
 from headrace.adapters.postgres.copying import rows_of
 from headrace.adapters.postgres.database import BreakerOptions, Connection, Database
@@ -18,7 +18,7 @@ from headrace.adapters.postgres.partitions import Partitions
 from headrace.adapters.postgres.readers import Readers
 from headrace.adapters.postgres.schema import LAYOUT
 from headrace.adapters.postgres.writer import Prepared, try_out, write
-from headrace.errors import Unsupported
+from headrace.errors import Unsupported, Unusable
 from headrace.kit.times import to_datetime
 from headrace.model.bucket import BucketStats
 from headrace.model.event import EventBatch, StoredEvent, Written
@@ -33,6 +33,7 @@ _CHANGE_SECONDS = 120.0
 _ASK_SECONDS = 5.0
 _WRITERS = 3  # one writes, one deletes, one answers what is stored
 _STORED = "SELECT DISTINCT block_id FROM stored_blocks WHERE block_id = ANY(%s) AND bucket_id = %s"
+_CLAIM = "INSERT INTO event_shard SELECT %s WHERE NOT EXISTS (SELECT FROM event_shard)"
 _FORGET = (
     "DELETE FROM stored_blocks WHERE stored_at < %(blocks)s",
     "DELETE FROM event_ids WHERE seen_at < %(ids)s",
@@ -54,6 +55,8 @@ class PostgresOptions:
     migrate: bool = True
     replica_urls: tuple[str, ...] = ()
     replica_max_lag: float = 5.0
+    number: int = 0
+    """Which of several stores this is."""
 
 
 class PostgresEvents:
@@ -74,11 +77,23 @@ class PostgresEvents:
         await store._writing.open()
         try:
             await prepare(store._writing, LAYOUT, migrate=options.migrate)
+            await store._claim(options.number)
             await store._copies.open()
         except BaseException:
             await store.close()
             raise
         return store
+
+    async def _claim(self, number: int) -> None:
+        """Buckets are recorded with the number of their store, so that must stay what it was. Raises Unusable."""
+        async with self._writing.changing(_ASK_SECONDS) as connection:
+            await connection.execute(_CLAIM, (number,))
+            [(found,)] = await (await connection.execute("SELECT number FROM event_shard")).fetchall()
+        if found != number:
+            raise Unusable(
+                f"the database of shard {number} of the events was shard {found} before: give the URLs in their old "
+                "order, and add new ones at the end"
+            )
 
     async def write(self, batch: EventBatch) -> Written:
         rows = await asyncio.to_thread(rows_of, batch)
@@ -106,7 +121,7 @@ class PostgresEvents:
     async def histogram(
         self, bucket_id: int, filter: EventFilter, interval: int, by: GroupField | None
     ) -> Sequence[HistogramBar]:
-        return await self._read(filter.read_after, reads.histogram, bucket_id, filter, interval, by)
+        return await self._read(filter.read_after, groups.histogram, bucket_id, filter, interval, by)
 
     async def time_range(self, bucket_id: int, filter: EventFilter) -> tuple[int, int] | None:
         return await self._read(filter.read_after, reads.time_range, bucket_id, filter)
@@ -114,15 +129,15 @@ class PostgresEvents:
     async def facets(
         self, bucket_id: int, filter: EventFilter, fields: Sequence[str], limit: int
     ) -> dict[str, list[FacetValue]]:
-        return await self._read(filter.read_after, reads.facets, bucket_id, filter, fields, limit)
+        return await self._read(filter.read_after, groups.facets, bucket_id, filter, fields, limit)
 
     async def after(
         self, bucket_id: int, filter: EventFilter, seq: int, limit: int
     ) -> tuple[Sequence[StoredEvent], int]:
-        return await self._read(filter.read_after, reads.after, bucket_id, filter, seq, limit)
+        return await self._read(filter.read_after, tails.after, bucket_id, filter, seq, limit)
 
     async def last_seq(self, bucket_id: int) -> int:  # noqa: ARG002 - one shard, one row of positions
-        return await self._copies.newest(reads.last_seq)
+        return await self._copies.newest(tails.last_seq)
 
     async def latest(self, bucket_id: int, limit: int) -> Sequence[StoredEvent]:
         return await self.search(Search(bucket_id, EVERYTHING, limit=limit))
@@ -149,6 +164,9 @@ class PostgresEvents:
     async def size(self) -> tuple[int, int]:
         return await self._read(0, reads.size)
 
+    def trouble(self, bucket_id: int) -> str | None:  # noqa: ARG002 - the queue bridges it
+        return None
+
     async def backup(self, directory: str) -> None:  # noqa: ARG002 - refused
         raise Unsupported("These events are on a database server: back it up with the server's own tools.")
 
@@ -170,7 +188,11 @@ class PostgresEvents:
             total += gone
 
     async def _read(
-        self, read_after: int, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+        self,
+        read_after: int,
+        work: Callable[Concatenate[Connection, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         return await self._copies.run(lambda connection: work(connection, *args, **kwargs), read_after)
 
@@ -179,7 +201,7 @@ def _copies(options: PostgresOptions, source: Database, clock: Clock) -> Copies:
     def readers_of(url: str, name: str) -> Copy:
         database = Database(url, clock, name=name, size=options.max_reads + 1, options=options.breaker)
         readers = Readers(
-            database, clock, running=options.max_reads, waiting=options.max_waiting, timeout=options.query_timeout
+            database, running=options.max_reads, waiting=options.max_waiting, timeout=options.query_timeout
         )
         return Copy(database, readers)
 

@@ -11,7 +11,12 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from headrace.errors import OutcomeUnknown, Overloaded, Poison, QueryTimeout, Unavailable
 
-_POOL = (PoolTimeout, PoolClosed, TooManyRequests)
+
+class NotConnected(psycopg.OperationalError):
+    """The server takes no connections: nothing was sent."""
+
+
+_POOL = (PoolTimeout, PoolClosed, TooManyRequests, NotConnected)
 
 
 def is_failure(error: Exception) -> bool:
@@ -29,7 +34,7 @@ def reading(what: str) -> Iterator[None]:
     except errors.OutOfMemory as exc:
         raise Overloaded("the query needs more memory than there is: ask for less time, or filter more") from exc
     except _POOL as exc:
-        raise Unavailable(f"{what} cannot be reached: no connection in time") from exc
+        raise Unavailable(f"{what} cannot be reached: no connection") from exc
     except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as exc:
         raise Unavailable(f"{what} cannot be reached: {_first_line(exc)}") from exc
 
@@ -47,7 +52,7 @@ def writing(what: str) -> Iterator[None]:
     except errors.QueryCanceled as exc:
         raise Unavailable(f"{what} took too long to write") from exc
     except _POOL as exc:
-        raise Unavailable(f"{what} cannot be reached: no connection in time") from exc
+        raise Unavailable(f"{what} cannot be reached: no connection") from exc
     except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as exc:
         raise Unavailable(f"{what} cannot be written: {_first_line(exc)}") from exc
 
@@ -59,7 +64,7 @@ def committing(what: str) -> Iterator[None]:
     try:
         yield
     except _POOL as exc:
-        raise Unavailable(f"{what} cannot be reached: no connection in time") from exc
+        raise Unavailable(f"{what} cannot be reached: no connection") from exc
     except psycopg.Error as exc:
         if exc.diag.severity_nonlocalized == "ERROR":  # not FATAL, which may come after the commit
             raise Unavailable(f"{what} cannot be written: {_first_line(exc)}") from exc

@@ -113,9 +113,9 @@ class PostgresQueue:
         self._leases.drop(seqs)
         self._measure.forget(Amount(len(gone), sum(row[0] for row in gone), sum(row[1] for row in gone)))
 
-    async def release(self, deliveries: Sequence[Delivery]) -> None:
+    async def release(self, deliveries: Sequence[Delivery], delay: float = 0.0) -> None:
         """See the port. Raises nothing: what cannot be handed back is free when its lease runs out."""
-        await self._hand_back(_seqs(deliveries), _SECONDS)
+        await self._hand_back(_seqs(deliveries), _SECONDS, delay)
 
     async def depth(self) -> QueueDepth:
         """See the port; at most half a second old. The age is that of the oldest block's id, a UUIDv7."""
@@ -177,12 +177,12 @@ class PostgresQueue:
             self._arrivals.look()  # there may be more
         return taken
 
-    async def _hand_back(self, seqs: Sequence[int], seconds: float) -> None:
+    async def _hand_back(self, seqs: Sequence[int], seconds: float, delay: float = 0.0) -> None:
         self._leases.drop(seqs)
         if not seqs:
             return
         try:
-            await self._run(RELEASE, {"seqs": list(seqs), "me": self._me}, seconds)
+            await self._run(RELEASE, {"seqs": list(seqs), "me": self._me, "delay": delay}, seconds)
         except Unavailable as exc:
             _log.warning("%d blocks are handed back only when their leases run out: %s", len(seqs), exc.detail)
         self._arrivals.look()
@@ -192,7 +192,7 @@ class PostgresQueue:
         return [seq for (seq,) in rows]
 
     async def _ask(self) -> tuple[Amount, int | None]:
-        ((blocks, events, size, oldest),) = await self._run(MEASURE, {})
+        ((blocks, events, size, oldest),) = await self._run(MEASURE, {}, _PUT_SECONDS)  # a put may wait for it
         return Amount(blocks, events, size), None if oldest is None else oldest.int
 
     async def _run(self, statement: str, values: Mapping[str, Any], seconds: float = _SECONDS) -> Rows:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from headrace.adapters.postgres.attributes import JSONB
 from headrace.adapters.postgres.functions import FUNCTIONS
 from headrace.adapters.postgres.layout import Layout
 
-LONGEST_INDEXED = 500
-"""Bytes: a longer actor, action or trace id is in no index, since an entry of a B-tree has 2,704 bytes at most."""
+INDEXED_LENGTH = 200
+"""Characters of an actor, action or trace id that are in an index: an entry of a B-tree has 2,704 bytes at most."""
 
 _TEXTS = (
     "service", "action", "actor_id", "actor_type", "actor_name", "target_id", "target_type", "target_name", "outcome",
@@ -28,19 +29,20 @@ COLUMNS = (
 )
 
 
-def _long_enough(column: str) -> str:
-    return f"{column} IS NOT NULL AND octet_length({column}) <= {LONGEST_INDEXED}"
+def indexed(column: str) -> str:
+    """The beginning of a text, as its index has it."""
+    return f"left({column}, {INDEXED_LENGTH})"
 
 
 EVENTS = (
     f"CREATE TABLE events ({', '.join(f'{name} {kind}' for name, kind in COLUMNS)}) PARTITION BY RANGE (time)",
     "CREATE INDEX ON events (bucket_id, time DESC, id DESC)",
-    f"CREATE INDEX ON events (bucket_id, actor_id, time DESC, id DESC) WHERE {_long_enough('actor_id')}",
-    f"CREATE INDEX ON events (bucket_id, action, time DESC, id DESC) WHERE {_long_enough('action')}",
+    f"CREATE INDEX ON events (bucket_id, {indexed('actor_id')}, time DESC, id DESC) WHERE actor_id IS NOT NULL",
+    f"CREATE INDEX ON events (bucket_id, {indexed('action')}, time DESC, id DESC) WHERE action IS NOT NULL",
     "CREATE INDEX ON events (id)",
-    f"CREATE INDEX ON events (trace_id) WHERE {_long_enough('trace_id')}",
+    f"CREATE INDEX ON events ({indexed('trace_id')}) WHERE trace_id IS NOT NULL",
     "CREATE INDEX ON events USING brin (seq) WITH (pages_per_range = 32)",
-    "CREATE INDEX ON events USING gin ((attributes::jsonb) jsonb_path_ops) WHERE indexable",
+    f"CREATE INDEX ON events USING gin (({JSONB}) jsonb_path_ops) WHERE indexable",
     "CREATE INDEX ON events (bucket_id) WHERE NOT indexable",
     # Without the right to create the extension, `q` reads every event of its time range. `headrace doctor` says so.
     """
@@ -75,6 +77,8 @@ EVENTS = (
         for part in range(8)
     ),
     "CREATE INDEX ON event_ids USING brin (seen_at)",
+    # Which of several stores this is: set once, by the first process that used it.
+    "CREATE TABLE event_shard (number integer NOT NULL)",
     "CREATE TABLE event_position (last_seq bigint NOT NULL) WITH (fillfactor = 10)",
     "INSERT INTO event_position VALUES (0)",
 )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, select
 
-from headrace.adapters.sql.database import ControlDatabase
+from headrace.adapters.sql.database import ControlDatabase, delete_rows
 from headrace.adapters.sql.models import AuditRow
 from headrace.model.audit import AuditRecord
 
@@ -32,7 +32,7 @@ class SqlAuditOutbox:
             there = AuditRow.record_id.in_([UUID(int=value) for value in ids])
             # What another process deletes just now is not waited for: two at once could wait for each other.
             mine = select(AuditRow.position).where(there).with_for_update(skip_locked=True)
-            await session.execute(delete(AuditRow).where(AuditRow.position.in_(mine)))
+            await delete_rows(session, delete(AuditRow).where(AuditRow.position.in_(mine)))
 
 
 def audit_row(record: AuditRecord) -> AuditRow:

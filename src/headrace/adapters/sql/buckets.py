@@ -30,8 +30,11 @@ class SqlBuckets:
         created_at: int,
         audit: AuditRecord | None,
         grant: tuple[str, frozenset[Permission]] | None = None,
+        shard: int = 0,
     ) -> Bucket:
-        row = BucketRow(name=name, description=description, retention_days=retention_days, created_at=created_at)
+        row = BucketRow(
+            name=name, description=description, retention_days=retention_days, created_at=created_at, shard=shard
+        )
         try:
             async with self._database.changing() as session:
                 session.add(row)
@@ -56,6 +59,14 @@ class SqlBuckets:
             row = await session.scalar(select(BucketRow).where(BucketRow.name == name))
             return _bucket(row) if row is not None else None
 
+    async def shard_of(self, bucket_id: int) -> int | None:
+        async with self._database.reading() as session:
+            shard = await session.scalar(select(BucketRow.shard).where(BucketRow.id == bucket_id))
+            if shard is None:
+                gone = select(DeletedBucketRow.shard).where(DeletedBucketRow.bucket_id == bucket_id)
+                shard = await session.scalar(gone)
+            return shard
+
     async def update(self, name: str, changes: BucketChanges, audit: AuditRecord) -> Bucket:
         async with self._database.changing() as session:
             row = await _locked(session, name)
@@ -69,7 +80,8 @@ class SqlBuckets:
             row = await _locked(session, name)
             bucket = _bucket(row)
             await session.delete(row)  # and the grants on it, by their foreign keys
-            session.add_all((DeletedBucketRow(bucket_id=bucket.id, deleted_at=audit.time), audit_row(audit)))
+            gone = DeletedBucketRow(bucket_id=bucket.id, deleted_at=audit.time, shard=bucket.shard)
+            session.add_all((gone, audit_row(audit)))
         return bucket
 
     async def deleted(self) -> Sequence[DeletedBucket]:
@@ -98,4 +110,5 @@ def _bucket(row: BucketRow) -> Bucket:
         retention_days=row.retention_days,
         created_at=row.created_at,
         quota=Quota(row.events_per_second, row.bytes_per_day),
+        shard=row.shard,
     )

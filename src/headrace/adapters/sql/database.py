@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import CursorResult, Result, select
+from sqlalchemy import CursorResult, Delete, Result, select
 from sqlalchemy import exc as sql
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -129,6 +129,11 @@ async def one_at_a_time(session: AsyncSession) -> None:
     SQLite, whose transactions never run at once, ignores that.
     """
     await session.execute(select(VERSION.c.version_num).with_for_update())
+
+
+async def delete_rows(session: AsyncSession, statement: Delete) -> int:
+    """How many it deleted; rows that this session holds already do not learn of it."""
+    return rowcount(await session.execute(statement, execution_options={"synchronize_session": False}))
 
 
 def rowcount(done: Result[Any]) -> int:  # Any: whatever the rows would be, if there were any

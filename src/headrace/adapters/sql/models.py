@@ -71,6 +71,7 @@ class BucketRow(Base):
     events_per_second: Mapped[int | None] = mapped_column(BigInteger)
     bytes_per_day: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[Micros]
+    shard: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
 
 
 class DeletedBucketRow(Base):
@@ -80,6 +81,7 @@ class DeletedBucketRow(Base):
 
     bucket_id: Mapped[int] = mapped_column(_Serial, primary_key=True, autoincrement=False)
     deleted_at: Mapped[Micros]
+    shard: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
 
 
 class UserRow(Base):

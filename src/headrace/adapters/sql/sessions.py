@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from headrace.adapters.sql.audit import audit_row
-from headrace.adapters.sql.database import ControlDatabase, rowcount
+from headrace.adapters.sql.database import ControlDatabase, delete_rows, rowcount
 from headrace.adapters.sql.grants import grants_of_user
 from headrace.adapters.sql.models import LinkRow, SessionRow, UserRow
 from headrace.adapters.sql.users import change_user, link_row, lock_for_admins, locked_user, user_of
@@ -94,9 +94,8 @@ class SqlSessions:
             # What others hold goes with the next sweep: waiting for them here could be waiting for each other.
             ended = select(SessionRow.id).where(SessionRow.expires_at <= now).with_for_update(skip_locked=True)
             past = select(LinkRow.token_sha256).where(LinkRow.expires_at <= now).with_for_update(skip_locked=True)
-            sessions = await transaction.execute(delete(SessionRow).where(SessionRow.id.in_(ended)))
-            links = await transaction.execute(delete(LinkRow).where(LinkRow.token_sha256.in_(past)))
-            return rowcount(sessions) + rowcount(links)
+            sessions = await delete_rows(transaction, delete(SessionRow).where(SessionRow.id.in_(ended)))
+            return sessions + await delete_rows(transaction, delete(LinkRow).where(LinkRow.token_sha256.in_(past)))
 
 
 async def _good_link(transaction: AsyncSession, token_sha256: bytes, purpose: LinkPurpose, now: int) -> LinkRow | None:

@@ -100,11 +100,14 @@ class SqliteQueue:
         if acked:
             self._writer.forget(acked)
 
-    async def release(self, deliveries: Sequence[Delivery]) -> None:
+    async def release(self, deliveries: Sequence[Delivery], delay: float = 0.0) -> None:
         """See the port. They are the next to be received, in the order given here."""
         for one in deliveries:
             self._keep_payload(self._blocks.get(int(one.receipt)), one.block)
-        self._put_back(_seqs(deliveries))
+        if delay > 0:
+            self._loop.call_later(delay, self._put_back, _seqs(deliveries))
+        else:
+            self._put_back(_seqs(deliveries))
 
     async def depth(self) -> QueueDepth:
         """See the port. The age is that of the oldest block's id, a UUIDv7."""

@@ -1,0 +1,72 @@
+"""Counts of events: by time, and by the values of their fields."""
+
+# ruff: noqa: S608 — SQL is put together from fixed texts; every value is a bound parameter
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from headrace.adapters.postgres.database import Connection
+from headrace.adapters.postgres.filters import add_times, condition, is_selective
+from headrace.adapters.postgres.rows import Y2K, fetch
+from headrace.adapters.postgres.windows import held, stored_days
+from headrace.kit.times import DAY
+from headrace.model.event import LEVELS
+from headrace.model.query import EventFilter, FacetValue, GroupField, HistogramBar
+
+_FACET_COLUMNS = {"actor": "actor_id", "target": "target_id"}
+
+
+async def histogram(
+    connection: Connection, bucket_id: int, wanted: EventFilter, interval: int, by: GroupField | None
+) -> list[HistogramBar]:
+    if by is None and interval % DAY == 0 and not is_selective(wanted):
+        days = await stored_days(connection, bucket_id, *wanted.times(), "asc")
+        if all(day.is_whole for day in days):
+            return _bars(((day.since // interval * interval, None, day.events) for day in days), by)
+    times = await held(connection, bucket_id, wanted)
+    if times is None:
+        return []
+    where = add_times(condition(bucket_id, wanted), *times)
+    sql = (
+        f"SELECT date_bin(%s, time, 'epoch'), {by or 'NULL'}, count(*) FROM events WHERE {where.sql}"
+        " GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    rows = await fetch(connection, sql, [timedelta(microseconds=interval), *where.params])
+    return _bars(((bar + Y2K, part, count) for bar, part, count in rows), by)
+
+
+def _bars(rows: Iterable[tuple[int, Any, int]], by: GroupField | None) -> list[HistogramBar]:
+    """Of rows in order of time: (bar, part, count)."""
+    counts: dict[int, int] = {}
+    parts: dict[int, list[tuple[str, int]]] = {}
+    for bar, part, count in rows:
+        counts[bar] = counts.get(bar, 0) + count
+        if part is not None:
+            parts.setdefault(bar, []).append((LEVELS[part] if by == "level" else part, count))
+    return [HistogramBar(bar, count, tuple(parts.get(bar, ()))) for bar, count in counts.items()]
+
+
+async def facets(
+    connection: Connection, bucket_id: int, wanted: EventFilter, fields: Sequence[str], limit: int
+) -> dict[str, list[FacetValue]]:
+    result: dict[str, list[FacetValue]] = {field: [] for field in fields}
+    times = await held(connection, bucket_id, wanted)
+    if times is None or not fields:
+        return result
+    where = add_times(condition(bucket_id, wanted), *times)
+    columns = [_FACET_COLUMNS.get(field, field) for field in fields]
+    sets = ", ".join(f"({column})" for column in columns)
+    whens = " ".join(f"WHEN grouping({column}) = 0 THEN {index}" for index, column in enumerate(columns))
+    value = ", ".join(f"{column}::text" for column in columns)
+    sql = (
+        f"SELECT field, value, n FROM (SELECT *, row_number() OVER (PARTITION BY field ORDER BY n DESC, value) AS place"
+        f" FROM (SELECT CASE {whens} END AS field, coalesce({value}) AS value, count(*) AS n"
+        f" FROM events WHERE {where.sql} GROUP BY GROUPING SETS ({sets})) AS counted WHERE value IS NOT NULL) AS placed"
+        " WHERE place <= %s ORDER BY field, place"
+    )
+    for index, text, count in await fetch(connection, sql, [*where.params, limit]):
+        field = fields[index]
+        result[field].append(FacetValue(LEVELS[int(text)] if field == "level" else text, count))
+    return result
