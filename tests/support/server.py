@@ -18,6 +18,8 @@ from tests.support import profile
 
 _START_SECONDS = 30
 _STOP_SECONDS = 15
+_START_SECONDS = 60
+_STOP_SECONDS = 30
 
 
 def free_port() -> int:

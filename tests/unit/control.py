@@ -99,12 +99,13 @@ class HeldBuckets:
         created_at: int,
         audit: AuditRecord | None,
         grant: tuple[str, frozenset[Permission]] | None = None,
+        shard: int = 0,
     ) -> Bucket:
         self._check()
         if name in self.rows:
             raise Conflict(name)
         self._last_id += 1
-        self.rows[name] = Bucket(self._last_id, name, description, retention_days, created_at)
+        self.rows[name] = Bucket(self._last_id, name, description, retention_days, created_at, shard=shard)
         if audit is not None:
             self.audited.append(audit)
         if grant is not None:

@@ -79,7 +79,7 @@ class HeldQueue:
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         self.acked += deliveries
 
-    async def release(self, deliveries: Sequence[Delivery]) -> None:
+    async def release(self, deliveries: Sequence[Delivery], delay: float = 0.0) -> None:
         self.released += deliveries
 
 
@@ -102,7 +102,7 @@ class ListedEvents:
         self.batches.append(batch)
         return Written(len(batch), 1)
 
-    async def stored_blocks(self, block_ids: Sequence[int]) -> frozenset[int]:
+    async def stored_blocks(self, block_ids: Sequence[int], bucket_id: int) -> frozenset[int]:
         return frozenset(block for batch in self.batches for block, _ in batch.blocks) & frozenset(block_ids)
 
     @property

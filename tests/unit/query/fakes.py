@@ -56,7 +56,7 @@ class FakeEvents:
             await self.gate.wait()
         return found
 
-    async def last_seq(self) -> int:
+    async def last_seq(self, bucket_id: int) -> int:
         await self._enter("last_seq")
         return max((event.seq for _, event in self.stored), default=0)
 

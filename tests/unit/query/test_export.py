@@ -73,7 +73,7 @@ async def test_it_ends_while_events_arrive_faster_than_it_reads() -> None:
     class Flood(FakeEvents):
         async def search(self, search: Search) -> Sequence[StoredEvent]:
             assert len(self.searches) < 5
-            newest = await self.last_seq()
+            newest = await self.last_seq(0)
             self.add(*[stored_event(seq, 10_000 + seq) for seq in range(newest + 1, newest + 2_500)])
             return await super().search(search)
 
