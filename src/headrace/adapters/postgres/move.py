@@ -22,6 +22,7 @@ from headrace.adapters.postgres.layout import Layout, prepare
 from headrace.adapters.postgres.partitions import LOCK, WORTH_ONE, Partitions
 from headrace.adapters.postgres.writer import COPY, count_days
 from headrace.errors import Conflict
+from headrace.kit.failpoint import reach
 from headrace.kit.times import to_datetime
 from headrace.model.block import Block
 from headrace.model.move import EventPage, Memory, Remembered, RememberedPage
@@ -95,6 +96,8 @@ class PostgresMoveEvents:
             buckets = sorted(set(page.events.bucket_id))
             await connection.execute(_NOTE, (page.upto, page.after + 1, min(times), max(times), buckets))
             await self._move_on(connection, page.upto)
+            reach("move.before_commit")
+        reach("move.after_commit")
 
     async def remember(self, memory: Memory, page: RememberedPage) -> None:
         entries = _each(page.entries)
@@ -103,6 +106,7 @@ class PostgresMoveEvents:
             while some := list(islice(entries, _AT_ONCE)):
                 await connection.execute(_REMEMBER[memory], list(map(list, zip(*some, strict=True))))
             await notes.reach(connection, memory, page.upto)
+            reach("move.remembered")
 
     async def finish(self, last_seq: int) -> None:
         async with self._database.changing(_SECONDS) as connection, connection.transaction():
@@ -158,6 +162,7 @@ class PostgresMoveQueue:
                     copy.set_types(["uuid", "int4", "int4", "bytea"])
                     for block in page:
                         await copy.write_row((UUID(int=block.id), block.events, len(block.payload), block.payload))
+                reach("move.queue")
 
     async def count(self) -> int:
         async with self._database.asking(_SECONDS) as connection:

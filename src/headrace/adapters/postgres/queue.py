@@ -27,7 +27,7 @@ from headrace.ports.clock import Clock
 _log = logging.getLogger(__name__)
 
 DEFAULT_MAX_BYTES = 1024**3
-_CONNECTIONS = 3  # a put, a receive, and one of: ack, renewal, measurement, NOTIFY
+CONNECTIONS = 3  # a put, a receive, and one of: ack, renewal, measurement, NOTIFY
 _PUT_SECONDS = 5.0
 _SECONDS = 10.0  # for anything else: a claim reads 16 MiB
 _CLOSE_SECONDS = 2.0
@@ -65,7 +65,7 @@ class PostgresQueue:
         migrate: bool = True,
     ) -> PostgresQueue:
         """`direct_url` leads past a pooler, to be woken by NOTIFY. Raises Unusable, NewerFormat or Unavailable."""
-        database = Database(url, clock, name="the queue's database", size=_CONNECTIONS, options=options)
+        database = Database(url, clock, name="the queue's database", size=CONNECTIONS, options=options)
         queue = cls(database, clock, direct_url or url, max_bytes)
         await database.open()
         try:

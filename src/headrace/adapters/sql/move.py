@@ -21,6 +21,7 @@ from headrace.adapters.sql.migrate import migrate
 from headrace.adapters.sql.models import Base, BucketRow, SecretRow
 from headrace.adapters.sql.shared_secret import NAME as SEALING
 from headrace.errors import Unusable
+from headrace.kit.failpoint import reach
 from headrace.kit.times import from_datetime
 from headrace.model.bucket import AUDIT_BUCKET
 from headrace.model.move import TablePage
@@ -112,6 +113,8 @@ class SqlMoveInto:
                 if secret is not None:
                     await connection.execute(insert(SecretRow).values(name=SEALING, secret=secret))
                 await connection.execute(text(_FINISH), {"part": _PART, "source": source})
+                reach("move.before_finish")
+            reach("move.after_finish")
 
     async def counts(self) -> Mapping[str, int]:
         with opening():
