@@ -20,6 +20,7 @@ WITHOUT_CONTRACT = {
     "key_file": "one adapter, and the tests of the bootstrap run it on a real directory",
 }
 WITHOUT_PORT = {
+    "postgres/inspection": "looks at a server from outside, for `headrace doctor`",
     "sql/migrate": "runs before any port is there: serve and `headrace migrate` call it through wiring",
     "sqlite/library": "names the SQLite that apsw brings, for `headrace doctor`",
     "sqlite/spool": "which folder a process spools to, and whose it adopts; what lies in it is a Queue",

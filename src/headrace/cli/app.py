@@ -11,6 +11,7 @@ from headrace.cli import (
     backup,
     bench,
     buckets,
+    copy,
     doctor,
     export,
     keys,
@@ -47,6 +48,7 @@ app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
 app.command("backup")(backup.backup)
 app.command("restore")(restore.restore)
+app.command("copy")(copy.copy)
 app.command("doctor")(doctor.doctor)
 app.command("migrate")(migrate.migrate)
 app.command("bench")(bench.bench)

@@ -27,7 +27,7 @@ from headrace.ports.clock import Clock
 _log = logging.getLogger(__name__)
 
 DEFAULT_MAX_BYTES = 1024**3
-_CONNECTIONS = 3  # a put, a receive, and one of: ack, renewal, measurement, NOTIFY
+CONNECTIONS = 3  # a put, a receive, and one of: ack, renewal, measurement, NOTIFY
 _PUT_SECONDS = 5.0
 _MEASURE_PATIENCE = 0.5  # seconds that a put waits to know how much waits: a client waits for both
 _SECONDS = 10.0  # for anything else: a claim reads 16 MiB
@@ -70,7 +70,7 @@ class PostgresQueue:
     ) -> PostgresQueue:
         """`direct_url` leads past a pooler, to be woken by NOTIFY. Raises Unusable, NewerFormat and, unless it
         `may_be_away` (there is a spool), Unavailable."""
-        database = Database(url, clock, name="the queue's database", size=_CONNECTIONS, options=options)
+        database = Database(url, clock, name="the queue's database", size=CONNECTIONS, options=options)
         queue = cls(database, clock, direct_url or url, max_bytes)
         queue._migrate = migrate
         await database.open()
