@@ -53,7 +53,7 @@ def sleepers(url: str) -> int:
 
 async def until_asleep(url: str, count: int) -> None:
     async with asyncio.timeout(10):
-        while await asyncio.to_thread(sleepers, url) != count:
+        while await asyncio.to_thread(sleepers, url) != count:  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.01)
 
 
@@ -139,7 +139,7 @@ async def test_a_server_that_hangs_is_away_and_is_back_when_it_answers(monkeypat
             cluster.pause()
             answers = await asyncio.gather(readers.run(ONE), readers.run(ONE), return_exceptions=True)
             assert [type(one) for one in answers] == [Unavailable, Unavailable]
-            assert readers._database.breaker.reason == "" and readers._database.breaker.state is State.CLOSED
+            assert readers._database.breaker.state is State.CLOSED
             cluster.resume()
             assert await readers.run(ONE) == (1,)
     finally:
