@@ -31,7 +31,6 @@ from headrace.ports.events import Events
 from headrace.ports.identity_provider import IdentityProvider
 from headrace.ports.keys import Keys
 from headrace.ports.limiter import Limiter
-from headrace.ports.metrics import Metrics
 from headrace.ports.notifier import Notifier
 from headrace.ports.queue import Queue
 from headrace.ports.recent import Recent
@@ -59,7 +58,7 @@ class Adapters:
     identity_provider: IdentityProvider | None
     keys: Keys
     limiter: Limiter
-    metrics: Metrics
+    metrics: PrometheusMetrics
     notifier: Notifier
     queue: Queue
     recent: Recent

@@ -36,6 +36,7 @@ from headrace.retention.retention import Retention
 from headrace.services import Services
 from headrace.wiring.adapters import Adapters
 from headrace.wiring.identity import Identity, build_identity
+from headrace.wiring.roles import SERVE, Role
 from headrace.wiring.steps import Step
 from headrace.wiring.urls import Urls
 from headrace.workers.loop import Pace
@@ -56,7 +57,9 @@ class Features:
     steps: Sequence[Step]
 
 
-def build(settings: Settings, ports: Adapters, sealer: Sealer, restart: asyncio.Event) -> Features:
+def build(
+    settings: Settings, ports: Adapters, sealer: Sealer, restart: asyncio.Event, role: Role = "serve"
+) -> Features:
     """`restart` is set when the server is to start again with restored data. Raises Unusable."""
     queue = WatchedQueue(ports.queue, ports.clock)
     identity = build_identity(settings, ports, sealer)
@@ -72,16 +75,15 @@ def build(settings: Settings, ports: Adapters, sealer: Sealer, restart: asyncio.
         meter=meter,
         waiter=waiter,
         steps=[
-            *_steps(settings, ports, queue, batcher),
+            *_steps(settings, ports, queue, batcher, drains=settings.concurrency if role == "work" else 1),
             *identity.steps,
             Step("usage", meter.step, Pace(idle=settings.usage_interval)),
-            Step("history", services.history.step, Pace(idle=SAMPLE_SECONDS)),
+            Step("history", services.history.step, Pace(idle=SAMPLE_SECONDS), SERVE),
         ],
     )
 
 
-def _steps(settings: Settings, ports: Adapters, queue: WatchedQueue, batcher: Batcher) -> list[Step]:
-    drain = Drain(queue, ports.events, ports.dead_letters, ports.recent, ports.bus, ports.clock, ports.metrics)
+def _steps(settings: Settings, ports: Adapters, queue: WatchedQueue, batcher: Batcher, drains: int) -> list[Step]:
     forwarder = AuditForwarder(ports.audit, ports.buckets, batcher)
     retention = Retention(
         ports.buckets, ports.events, ports.recent, queue, ports.metrics, ports.clock, settings.dedup_window * SECOND
@@ -91,8 +93,12 @@ def _steps(settings: Settings, ports: Adapters, queue: WatchedQueue, batcher: Ba
         Step("retention", retention.step, Pace(idle=settings.retention_interval)),
     ]
     if settings.drain == "on":
-        steps.append(Step("drain", drain.step, Pace()))
+        steps += [Step(f"drain-{number}", _drain(ports, queue).step, Pace()) for number in range(1, drains + 1)]
     return steps
+
+
+def _drain(ports: Adapters, queue: WatchedQueue) -> Drain:
+    return Drain(queue, ports.events, ports.dead_letters, ports.recent, ports.bus, ports.clock, ports.metrics)
 
 
 def _services(

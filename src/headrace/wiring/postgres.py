@@ -27,7 +27,7 @@ from headrace.ports.queue import Queue
 from headrace.ports.recent import Recent
 from headrace.wiring.urls import Urls
 
-_LIMITER_CONNECTIONS = 2
+LIMITER_CONNECTIONS = 2
 _NOTHING_AT_HAND = 0  # a cache in one process would not hear of what others store and delete
 
 
@@ -60,7 +60,7 @@ async def open_queue(
 
 
 async def open_limiter(settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack) -> Limiter:
-    database = Database(urls.control, clock, name="the limits", size=_LIMITER_CONNECTIONS, options=_breaker(settings))
+    database = Database(urls.control, clock, name="the limits", size=LIMITER_CONNECTIONS, options=_breaker(settings))
     await database.open()
     stack.push_async_callback(database.close)
     await prepare(database, LIMITER, migrate=settings.migrate == "on")

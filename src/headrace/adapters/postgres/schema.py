@@ -81,6 +81,7 @@ EVENTS = (
     "CREATE INDEX ON event_ids USING brin (seen_at)",
     # Which of several stores this is: set once, by the first process that used it.
     "CREATE TABLE event_shard (number integer NOT NULL)",
+    "CREATE UNIQUE INDEX ON event_shard ((true))",  # one row, whoever comes at the same moment
     "CREATE TABLE event_position (last_seq bigint NOT NULL) WITH (fillfactor = 10)",
     "INSERT INTO event_position VALUES (0)",
 )
