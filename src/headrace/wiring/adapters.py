@@ -61,6 +61,8 @@ class Adapters:
     control: ControlDatabase
     dead_letters: DeadLetters
     events: Events
+    guarantee: str
+    """What 202 means here, in a sentence."""
     identity_provider: IdentityProvider | None
     keys: Keys
     limiter: Limiter
@@ -101,6 +103,7 @@ async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
         control=control,
         dead_letters=dead_letters,
         events=events,
+        guarantee=await _guarantee(settings, urls, clock),
         identity_provider=_identity_provider(settings, clock, stack),
         keys=SqlKeys(control),
         limiter=await _limiter(settings, urls, clock, stack),
@@ -135,6 +138,14 @@ async def _queue(
     from headrace.wiring import postgres
 
     return await postgres.open_queue(settings, urls, clock, stack)
+
+
+async def _guarantee(settings: Settings, urls: Urls, clock: Clock) -> str:
+    if not urls.queue:
+        return embedded.GUARANTEE
+    from headrace.wiring import postgres
+
+    return await postgres.guarantee(settings, urls, clock)
 
 
 async def _spool(settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack) -> SpoolFolder | None:
