@@ -71,9 +71,9 @@ class SpooledQueue:
         """See the port."""
         await self._remote.ack(deliveries)
 
-    async def release(self, deliveries: Sequence[Delivery]) -> None:
+    async def release(self, deliveries: Sequence[Delivery], delay: float = 0.0) -> None:
         """See the port."""
-        await self._remote.release(deliveries)
+        await self._remote.release(deliveries, delay)
 
     async def depth(self) -> QueueDepth:
         """See the port: of both together. Raises Unavailable while the queue is away."""

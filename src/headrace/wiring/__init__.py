@@ -54,7 +54,7 @@ async def running(settings: Settings, role: Role = "serve", among: Place | None 
     """
     if role == "work":
         refuse_files(settings, "`headrace work`")
-        settings = settings.model_copy(update={"drain": "on"})
+        settings = settings.model_copy(update={"drain": "on", "spool": False})  # what takes nothing in spools nothing
     options, data = _web_options(settings, role), settings.data_dir
     os.umask(0o077)  # DuckDB and SQLite go by it, and a directory that was there before may be open to all
     async with AsyncExitStack() as stack:

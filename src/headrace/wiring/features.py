@@ -18,6 +18,7 @@ from headrace.ingest.batcher import Batcher
 from headrace.ingest.drain import Drain
 from headrace.ingest.frame import pack_letter, show_letter
 from headrace.ingest.intake import Intake
+from headrace.ingest.spooled_queue import Orphan, SpooledQueue
 from headrace.ingest.stored import StoredWaiter
 from headrace.kit.times import SECOND
 from headrace.metering.gate import Gate, GateOptions
@@ -61,13 +62,14 @@ def build(
     settings: Settings, ports: Adapters, sealer: Sealer, restart: asyncio.Event, role: Role = "serve"
 ) -> Features:
     """`restart` is set when the server is to start again with restored data. Raises Unusable."""
-    queue = WatchedQueue(ports.queue, ports.clock)
+    spooled = _spooled(ports)
+    queue = WatchedQueue(spooled or ports.queue, ports.clock)
     identity = build_identity(settings, ports, sealer)
     batcher = Batcher(queue, ports.clock, ports.metrics, max_bytes=settings.intake_max_bytes)
     waiter = StoredWaiter(ports.events, ports.bus)
     meter = UsageMeter(ports.usage, ports.clock)
     intake = Intake(batcher, waiter, ports.clock, ports.metrics, ports.events.trouble)
-    services = _services(settings, ports, queue, intake, identity, meter, restart)
+    services = _services(settings, ports, queue, intake, identity, meter, restart, spooled)
     return Features(
         services=services,
         identity=identity,
@@ -79,8 +81,19 @@ def build(
             *identity.steps,
             Step("usage", meter.step, Pace(idle=settings.usage_interval)),
             Step("history", services.history.step, Pace(idle=SAMPLE_SECONDS), SERVE),
+            *([Step("spool", spooled.forward_step, Pace(), SERVE)] if spooled else []),
         ],
     )
+
+
+def _spooled(ports: Adapters) -> SpooledQueue | None:
+    if (folder := ports.spool) is None:
+        return None
+
+    async def orphan() -> Orphan | None:
+        return await folder.orphan(ports.clock)
+
+    return SpooledQueue(ports.queue, folder.queue, orphan, ports.clock)
 
 
 def _steps(settings: Settings, ports: Adapters, queue: WatchedQueue, batcher: Batcher, drains: int) -> list[Step]:
@@ -109,6 +122,7 @@ def _services(
     identity: Identity,
     meter: UsageMeter,
     restart: asyncio.Event,
+    spooled: SpooledQueue | None,
 ) -> Services:
     data, clock, metrics = settings.data_dir, ports.clock, ports.metrics
 
@@ -149,6 +163,7 @@ def _services(
             about=About(Urls.of(settings).profile, __version__),
             free_bytes=free_bytes,
             min_free_bytes=settings.min_free_bytes,
+            spooled=spooled.spooled if spooled else None,
         ),
         history=History(queue, ports.events, metrics, clock),
         backup=Backup(ports.snapshots, data, clock, ports.audit, __version__),

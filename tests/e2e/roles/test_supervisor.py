@@ -55,7 +55,7 @@ def children() -> set[int]:
 
 async def until(what: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while not what():
+        while not what():  # noqa: ASYNC110 - asked of processes
             await asyncio.sleep(0.05)
 
 
