@@ -15,7 +15,7 @@ from headrace.errors import Overloaded, QueryTimeout, Unavailable
 
 T = TypeVar("T")
 
-_GRACE = 5.0  # seconds in which a server answers when it begins or is asked to stop a statement, else the connection is cut
+_GRACE = 5.0  # seconds in which a server begins, or stops a statement; else the connection is cut
 # All statements of a read see one state. The server has the limit too, for when our word to stop gets lost. No `jit`:
 # it compiles for each partition, 1.9 s for seven of them, to save 0.1 s. Facets of nine fields are counted in a hash
 # table each: in 4 MB they are sorted instead, which takes three times as long.
