@@ -18,7 +18,7 @@ FIRST_REFUSAL = 6.5
 """Seconds until a request is refused that finds the database away: `connect_timeout` and a bit."""
 REFUSAL = 1.0
 """The same once the breaker is open."""
-OPEN_AFTER = 8.0
+OPEN_AFTER = 7.0
 """Seconds from the beginning of an outage until it is."""
 _LIVE = 2.0
 _REACTION = 0.3

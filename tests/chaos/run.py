@@ -90,6 +90,7 @@ async def run_site(
     say: Callable[[str], None] = lambda _: None,
     cluster: Cluster | None = None,
     servers: int = 2,
+    pause: float = 0.0,
 ) -> Report:
     """The same on the PostgreSQL profile: whatever a fault ended is started again, and stores within 30 s."""
     chance = random.Random(seed)
@@ -97,7 +98,7 @@ async def run_site(
     recoveries: list[float] = []
     try:
         async with Site(folder, servers=servers, module=module, env=env, cluster=cluster) as site:
-            traffic = site.traffic(ledger, seed)
+            traffic = site.traffic(ledger, seed, pause=pause)
             for cycle in range(cycles):
                 struck = fault(chance)
                 ledger.fault(str(struck))

@@ -89,12 +89,13 @@ class Site:
         return traffic
 
     async def recover(self, traffic: Traffic) -> float:
-        """Start what has ended, until each server has stored an event; seconds. Raises AssertionError after 60."""
-        began = time.monotonic()
-        self.proxy.pass_through()
+        """Start what has ended; seconds from then until each server has stored an event. Raises AssertionError when
+        that takes twice as long as it may, or a process as long to start."""
+        await asyncio.to_thread(self.proxy.pass_through)
         if self.cluster.process is None or self.cluster.process.poll() is not None:
             await asyncio.to_thread(self.cluster.start)
         await self._up()
+        began = time.monotonic()
         for port in self.ports:
             while not await traffic.probe(port):
                 if time.monotonic() > began + 2 * RECOVERY_SECONDS:
@@ -105,7 +106,7 @@ class Site:
     async def _up(self) -> None:
         deadline = time.monotonic() + 2 * RECOVERY_SECONDS
         for server in self.servers:
-            while not await answers(server.port, "/health/ready"):
+            while not await answers(server.port, "/health/live"):
                 if server.process is None or server.process.poll() is not None:
                     server.start(wait=False)
                     for other in self.servers:
