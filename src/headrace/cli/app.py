@@ -11,6 +11,7 @@ from headrace.cli import (
     backup,
     bench,
     buckets,
+    copy,
     doctor,
     export,
     keys,
@@ -22,6 +23,7 @@ from headrace.cli import (
     status,
     tail,
     users,
+    work,
 )
 from headrace.cli.failure import ExitCode, Failure
 from headrace.errors import HeadraceError
@@ -35,6 +37,7 @@ app = typer.Typer(
 )
 
 app.command("serve")(serve.serve)
+app.command("work")(work.work)
 app.command("send", help=send.HELP)(send.send)
 app.command("tail")(tail.tail)
 app.command("query")(query.query)
@@ -45,6 +48,7 @@ app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
 app.command("backup")(backup.backup)
 app.command("restore")(restore.restore)
+app.command("copy")(copy.copy)
 app.command("doctor")(doctor.doctor)
 app.command("migrate")(migrate.migrate)
 app.command("bench")(bench.bench)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,8 @@ from headrace.cli.client import DataDir, Key, Place, Url
 from headrace.cli.failure import ExitCode
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from headrace.cli.checks import Finding
     from headrace.config import Settings
 
@@ -27,7 +30,9 @@ def doctor(
 ) -> None:
     """Check versions, the safety of SQLite, disk, fsync, port, data directory, clock and limits of this machine.
 
-    Each line is ok, warn or fail and says what to do. Exit status 1 if one of them fails.
+    On PostgreSQL also each database: its version and settings and what an acknowledgement is worth with them,
+    connections, pooler, tables, clock, replicas. Each line is ok, warn or fail and says what to do. Exit status 1
+    if one of them fails.
     """
     from headrace.config import load
 
@@ -54,3 +59,21 @@ def _findings(settings: Settings, place: Place) -> Iterator[Finding]:
     yield from presence.server(place, settings.host, settings.port)
     yield checks.open_files()
     yield checks.clock()
+    if any(url.get_secret_value() for url in (settings.database_url, *_parts(settings))):
+        yield from _databases(settings)
+
+
+def _parts(settings: Settings) -> tuple[SecretStr, ...]:
+    return settings.control_url, settings.events_url, settings.queue_url
+
+
+def _databases(settings: Settings) -> Iterator[Finding]:
+    from headrace.cli.checks import Finding, Grade
+
+    if find_spec("psycopg") is None:
+        advice = "install headrace[postgres], or start with ./dev run, which does"
+        yield Finding(Grade.FAIL, "database", "psycopg is not installed", advice)
+        return
+    from headrace.cli.checks_postgres import postgres
+
+    yield from postgres(settings)

@@ -27,7 +27,7 @@ from headrace.ports.queue import Queue
 from headrace.ports.recent import Recent
 from headrace.wiring.urls import Urls
 
-_LIMITER_CONNECTIONS = 2
+LIMITER_CONNECTIONS = 2
 _NOTHING_AT_HAND = 0  # a cache in one process would not hear of what others store and delete
 
 
@@ -51,7 +51,13 @@ async def open_queue(
 ) -> tuple[Queue, DeadLetters]:
     migrate, options = settings.migrate == "on", _breaker(settings)
     queue = await PostgresQueue.open(
-        urls.queue, clock, direct_url=urls.direct, max_bytes=settings.queue_max_bytes, options=options, migrate=migrate
+        urls.queue,
+        clock,
+        direct_url=urls.direct,
+        max_bytes=settings.queue_max_bytes,
+        options=options,
+        migrate=migrate,
+        may_be_away=settings.spool,
     )
     stack.push_async_callback(queue.close)
     dead_letters = await PostgresDeadLetters.open(urls.queue, clock, options=options, migrate=migrate)
@@ -60,7 +66,7 @@ async def open_queue(
 
 
 async def open_limiter(settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack) -> Limiter:
-    database = Database(urls.control, clock, name="the limits", size=_LIMITER_CONNECTIONS, options=_breaker(settings))
+    database = Database(urls.control, clock, name="the limits", size=LIMITER_CONNECTIONS, options=_breaker(settings))
     await database.open()
     stack.push_async_callback(database.close)
     await prepare(database, LIMITER, migrate=settings.migrate == "on")

@@ -33,6 +33,8 @@ class DuckDBOptions:
     """Size of the log at which it goes into the file: replayed at 3.5 ms/MB; with 16 MB a row costs twice as much."""
     spill_bytes: int = 2 << 30
     """Disk that large reads may use while they run."""
+    read_only: bool = False
+    """Nothing in the file is changed, not even its log brought in."""
 
 
 class Busy(Unavailable):
@@ -66,7 +68,9 @@ class Database:
         """Open the file, or make it. Raises NewerFormat, DirectoryLocked, Unusable or Unavailable."""
         _check_kind(self._options.path)
         try:
-            connection = duckdb.connect(str(self._options.path), config=self._config())
+            connection = duckdb.connect(
+                str(self._options.path), read_only=self._options.read_only, config=self._config()
+            )
         except (duckdb.IOException, duckdb.SerializationException) as exc:
             raise _why_not(self._options.path, exc) from exc
         except duckdb.Error as exc:

@@ -19,6 +19,7 @@ from headrace.ports.clock import Clock
 
 _log = logging.getLogger(__name__)
 
+CONNECTIONS = 2
 _CHANNEL = "headrace_stored"
 _POLL_SECONDS = 1.0
 _POLL_UNHEARD_SECONDS = 0.2
@@ -36,7 +37,7 @@ class PostgresBus:
         self, url: str, clock: Clock, *, direct_url: str = "", options: BreakerOptions | None = None
     ) -> None:
         """`direct_url` leads past a pooler. The tables are the event store's."""
-        self._database = Database(url, clock, name="the event store's word", size=2, options=options)
+        self._database = Database(url, clock, name="the event store's word", size=CONNECTIONS, options=options)
         self._listener = Listener(direct_url or url, "the bus", {_CHANNEL: self._heard})
         self._announcer = Announcer(self._database, _CHANNEL)
         self._listeners: dict[object, Callable[[Stored], None]] = {}

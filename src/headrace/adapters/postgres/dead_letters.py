@@ -13,7 +13,7 @@ from headrace.adapters.postgres.layout import prepare
 from headrace.model.block import DeadLetter
 from headrace.ports.clock import Clock
 
-_CONNECTIONS = 2
+CONNECTIONS = 2
 _SECONDS = 10.0
 
 _ADD = f"""
@@ -50,7 +50,7 @@ class PostgresDeadLetters:
         cls, url: str, clock: Clock, *, options: BreakerOptions | None = None, migrate: bool = True
     ) -> PostgresDeadLetters:
         """In the queue's database. Raises Unusable, NewerFormat or Unavailable."""
-        database = Database(url, clock, name="the dead letters' database", size=_CONNECTIONS, options=options)
+        database = Database(url, clock, name="the dead letters' database", size=CONNECTIONS, options=options)
         await database.open()
         try:
             await prepare(database, LAYOUT, migrate=migrate)

@@ -31,7 +31,7 @@ T = TypeVar("T")
 _WRITE_SECONDS = 90.0  # the longest write, its turn included; the statements in it have shorter limits
 _CHANGE_SECONDS = 120.0
 _ASK_SECONDS = 5.0
-_WRITERS = 3  # one writes, one deletes, one answers what is stored
+WRITERS = 3  # one writes, one deletes, one answers what is stored
 _STORED = "SELECT DISTINCT block_id FROM stored_blocks WHERE block_id = ANY(%s) AND bucket_id = %s"
 _CLAIM = "INSERT INTO event_shard VALUES (%s) ON CONFLICT DO NOTHING"
 _FORGET = (
@@ -65,7 +65,7 @@ class PostgresEvents:
     def __init__(self, options: PostgresOptions, clock: Clock) -> None:
         """Use `open`."""
         self._clock = clock
-        self._writing = Database(options.url, clock, name=options.name, size=_WRITERS, options=options.breaker)
+        self._writing = Database(options.url, clock, name=options.name, size=WRITERS, options=options.breaker)
         self._copies = _copies(options, self._writing, clock)
         self._partitions = Partitions(clock)
         self._deleter = Deleter(self._partitions)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 from psycopg import errors
@@ -23,7 +24,9 @@ LOCK = 0x68656164_65766e74
 """Of `pg_advisory_xact_lock`: who writes, or changes what partitions there are, holds it until the commit."""
 
 _AHEAD = (-1, 0, 1, 2)  # days around today that are made before anything comes for them
-_WORTH_ONE = 1_000  # events of a day in one batch
+WORTH_ONE = 1_000
+"""Events of a day in one batch for which it gets a partition."""
+
 _AT_ONCE = 8  # new ones before one write: each takes about 30 ms
 _FRESH = 60.0  # seconds until the list of partitions is read again: another process may have dropped some
 _LOCK_TIMEOUT = "2s"  # for the moment in which nobody may read the default partition; it is tried again next time
@@ -54,8 +57,14 @@ class Partitions:
         await self._refresh(connection)
         today = to_datetime(self._clock.now()).date()
         wanted = {today + timedelta(days) for days in _AHEAD}
-        wanted.update(day for day, count in _days(batch).items() if count >= _WORTH_ONE)
+        wanted.update(day for day, count in _days(batch).items() if count >= WORTH_ONE)
         for day in sorted(wanted - self._known, reverse=True)[:_AT_ONCE]:
+            await self._make(connection, day)
+
+    async def make(self, connection: Connection, days: Iterable[date]) -> None:
+        """One for each of `days` that has none, in transactions of their own."""
+        await self._refresh(connection)
+        for day in sorted(set(days) - self._known):
             await self._make(connection, day)
 
     async def has(self, connection: Connection, day: date) -> bool:

@@ -32,7 +32,7 @@ _NEW_IDS = """
 INSERT INTO event_ids SELECT bucket_id, id, %s FROM unnest(%s::int[], %s::uuid[]) AS new (bucket_id, id)
 ORDER BY bucket_id, id ON CONFLICT DO NOTHING RETURNING bucket_id, id
 """
-_COPY = f"COPY events ({NAMES}) FROM STDIN (FORMAT BINARY)"
+COPY = f"COPY events ({NAMES}) FROM STDIN (FORMAT BINARY)"
 _COUNT = """
 INSERT INTO event_days AS old
 SELECT * FROM unnest(%s::int[], %s::date[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
@@ -66,7 +66,7 @@ async def write(connection: Connection, prepared: Prepared) -> Written:
         rows = prepared.rows if kept is None else [prepared.rows[row] for row in kept]
         if rows:
             await _copy(connection, rows, last_seq + 1)
-            await _count(connection, rows)
+            await count_days(connection, rows)
             await _note(connection, batch, rows, last_seq, now)
     return Written(len(rows), last_seq + 1, kept)
 
@@ -123,13 +123,14 @@ async def _duplicates(connection: Connection, batch: EventBatch, skipped: set[in
 
 
 async def _copy(connection: Connection, rows: Sequence[Row], first_seq: int) -> None:
-    async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+    async with connection.cursor() as cursor, cursor.copy(COPY) as copy:
         copy.set_types(TYPES)
         for seq, row in enumerate(rows, first_seq):
             await copy.write_row((seq, *row))
 
 
-async def _count(connection: Connection, rows: Sequence[Row]) -> None:
+async def count_days(connection: Connection, rows: Sequence[Row]) -> None:
+    """Add rows to the counts of their days."""
     counts: dict[tuple[int, date], _Count] = {}
     for row in rows:
         time: datetime = row[2]

@@ -79,10 +79,11 @@ class ControlDatabase:
         return sqlite_path(self._engine) is None
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncSession]:
-        """For one statement, which sees one state of the data. Raises Unavailable."""
+    async def reading(self, *, long: bool = False) -> AsyncIterator[AsyncSession]:
+        """For one statement, which sees one state of the data; `long`: for many. Raises Unavailable."""
         with self._watched(), translated():
-            async with asyncio.timeout(self._seconds), AsyncSession(self._reader) as session:
+            limit = asyncio.timeout(None if long else self._seconds)
+            async with limit, AsyncSession(self._reader) as session:
                 yield session
 
     @asynccontextmanager

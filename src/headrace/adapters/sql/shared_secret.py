@@ -8,7 +8,7 @@ from headrace.adapters.sql.database import ControlDatabase
 from headrace.adapters.sql.models import SecretRow
 from headrace.errors import Conflict, Unavailable
 
-_NAME = "sealing"
+NAME = "sealing"
 
 
 class SqlSharedSecret:
@@ -19,13 +19,13 @@ class SqlSharedSecret:
 
     async def find(self) -> str | None:
         async with self._database.reading() as session:
-            row = await session.get(SecretRow, _NAME)
+            row = await session.get(SecretRow, NAME)
             return row.secret if row is not None else None
 
     async def keep(self, secret: str) -> str:
         with suppress(Conflict):  # another process was first: its secret is everybody's
             async with self._database.changing() as session:
-                session.add(SecretRow(name=_NAME, secret=secret))
+                session.add(SecretRow(name=NAME, secret=secret))
         kept = await self.find()
         if kept is None:
             raise Unavailable("The secret was removed from the control database just now: start again.")

@@ -118,9 +118,9 @@ class QueueFile:
         self.draining = True
         _stop_syncing(self._connection)
 
-    def parts(self, before: int, size: int) -> Iterator[list[tuple[int, Block]]]:
-        """All blocks with a seq below `before`, by seq, about `size` bytes at a time; it can be written in between."""
-        after = -1
+    def parts(self, before: int, size: int, after: int = -1) -> Iterator[list[tuple[int, Block]]]:
+        """All blocks with a seq above `after` and below `before`, by seq, about `size` bytes at a time; it can be
+        written in between."""
         while True:
             part: list[tuple[int, Block]] = []
             left = size

@@ -59,7 +59,7 @@ class QueueFiles:
         """Open what is there, and return its blocks in order. Raises Unusable, NewerFormat or Unavailable."""
         kept: list[Kept] = []
         try:
-            for number, path in _numbered(self._path):
+            for number, path in numbered(self._path):
                 self._last_number = number
                 kept += self._open_existing(path)
             self._next_seq = kept[-1].seq + 1 if kept else 1
@@ -279,7 +279,8 @@ def _path_of(path: Path, number: int) -> Path:
     return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
-def _numbered(path: Path) -> list[tuple[int, Path]]:
+def numbered(path: Path) -> list[tuple[int, Path]]:
+    """The files of the queue that begins with `path`, in order."""
     pattern = re.compile(rf"{re.escape(path.stem)}-(\d{{1,9}}){re.escape(path.suffix)}")
     found = [(1, path)] if path.exists() else []
     found += [(int(match[1]), one) for one in path.parent.iterdir() if (match := pattern.fullmatch(one.name))]
