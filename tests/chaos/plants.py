@@ -16,7 +16,7 @@ import apsw
 
 from headrace import wiring
 from headrace.adapters.duckdb.events import DuckDBEvents
-from headrace.adapters.postgres import _queue_leases
+from headrace.adapters.postgres import _queue_leases, _queue_tables, schema
 from headrace.adapters.postgres import queue as postgres_queue
 from headrace.adapters.postgres.events import PostgresEvents
 from headrace.adapters.postgres.queue import PostgresQueue
@@ -190,6 +190,13 @@ def short_leases() -> None:
     _set(_queue_leases, "_RENEW_SECONDS", 0.5)
 
 
+def next_version() -> None:
+    """A Headrace whose tables have a column more, and whose migration takes its time with the locks it has."""
+    for layout, tables in ((_queue_tables.LAYOUT, ("queue_blocks",)), (schema.LAYOUT, ("events", "event_days"))):
+        changes = [f"ALTER TABLE {table} ADD COLUMN later integer" for table in tables]
+        object.__setattr__(layout, "versions", [*layout.versions, [*changes, "SELECT pg_sleep(0.5)"]])
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "synchronous-off": synchronous_off,
     "ack-before-commit": ack_before_commit,
@@ -210,4 +217,4 @@ POSTGRES_BUGS: dict[str, Callable[[], None]] = {
     "postgres-no-dedup": partial(no_dedup, PostgresEvents),
     "postgres-no-block-dedup": partial(no_block_dedup, PostgresEvents),
 }
-PLANTS = BUGS | FAULTS | POSTGRES_BUGS | {"short-leases": short_leases}
+PLANTS = BUGS | FAULTS | POSTGRES_BUGS | {"short-leases": short_leases, "next-version": next_version}
