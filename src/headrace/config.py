@@ -57,6 +57,13 @@ class Settings(BaseSettings):
     processes: int = Field(1, ge=1, le=256, description="Server processes here; more than 1 need a database.")
     concurrency: int = Field(1, ge=1, le=64, description="Drains that one `headrace work` runs at once.")
 
+    health_port: int = Field(
+        0, ge=0, le=65535, description="Port on which `headrace work` answers about its health; 0: none."
+    )
+    linger: float = Field(
+        2.0, ge=0, le=4, description="At SIGTERM, for last answers on open connections; a proxy's keep-alive: less."
+    )
+
     drain: Literal["on", "off"] = Field("on", description="`off` leaves draining to another process.")
     migrate: Literal["on", "off"] = Field("on", description="`off` leaves migrations to `headrace migrate`.")
 

@@ -138,7 +138,7 @@ class QueryTimeout(Unavailable):
 class PartlyStored(Unavailable):
     """The events of `bucket_ids` are not stored; those of every other bucket of the batch are."""
 
-    def __init__(self, detail: str, bucket_ids: frozenset[int]) -> None:
+    def __init__(self, detail: str, bucket_ids: frozenset[int] = frozenset()) -> None:
         super().__init__(detail)
         self.bucket_ids = bucket_ids
 

@@ -23,6 +23,7 @@ WITHOUT_PORT = {
     "postgres/inspection": "looks at a server from outside, for `headrace doctor`",
     "sql/migrate": "runs before any port is there: serve and `headrace migrate` call it through wiring",
     "sqlite/library": "names the SQLite that apsw brings, for `headrace doctor`",
+    "sqlite/spool": "which folder a process spools to, and whose it adopts; what lies in it is a Queue",
     "structlog/logs": "sets up the log of the process; the rooms use the standard library's logging",
     "system/directory_lock": "taken before any port is there, held until the process ends",
 }

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos.plants import PLANTS
-from tests.chaos.run import run
+from tests.chaos.run import run, run_site
 
 
 def main() -> int:
@@ -21,9 +21,10 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="headrace-chaos-"))
     env = {"HEADRACE_PLANT": options.plant} if options.plant else {}
     module = "tests.chaos.planted" if options.plant else "headrace"
-    report = asyncio.run(
-        run(folder, cycles=options.cycles, seed=seed, module=module, env=env, say=lambda text: print(text, flush=True))
+    running = (run if options.profile == "embedded" else run_site)(
+        folder, cycles=options.cycles, seed=seed, module=module, env=env, say=lambda text: print(text, flush=True)
     )
+    report = asyncio.run(running)
     print(report)
     if report.violations:
         print(f"data, log and ledger are in {folder}")
@@ -36,6 +37,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--cycles", type=int, default=25, help="how often the server is hit (25)")
     parser.add_argument("--seed", type=int, help="repeat a run: the same events and faults (random)")
+    parser.add_argument("--profile", choices=("embedded", "postgres"), default="embedded", help="where the data are")
     parser.add_argument("--plant", choices=sorted(PLANTS), help="serve with something planted (tests/chaos/plants.py)")
     return parser.parse_args()
 

@@ -13,12 +13,12 @@ from tests.support.server import Server
 POINTS = {"queue.before_commit": 150, "queue.after_commit": 150, "drain.after_write": 4}
 """The named points, and up to which passage the server may come before it dies there."""
 
-_LONGEST = 8.0
+LONGEST = 8.0
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """SIGKILL `seconds` after the load is under way, or at a named point (or `_LONGEST`, if it is never reached)."""
+    """SIGKILL `seconds` after the load is under way, or at a named point (or `LONGEST`, if it is never reached)."""
 
     seconds: float = 0.0
     point: str = ""
@@ -30,7 +30,7 @@ class Kill:
     async def strike(self, server: Server, traffic: Traffic) -> None:
         if not self.point:
             await under_way(traffic)
-        await _ends_within(server, _LONGEST if self.point else self.seconds)
+        await ends_within(server, LONGEST if self.point else self.seconds)
         await asyncio.to_thread(server.kill)
 
     def __str__(self) -> str:
@@ -105,7 +105,8 @@ async def under_way(traffic: Traffic, events: int = 50, seconds: float = 20) -> 
         await asyncio.sleep(0.005)
 
 
-async def _ends_within(server: Server, seconds: float) -> None:
+async def ends_within(server: Server, seconds: float) -> None:
+    """Until it ends by itself, at most so long."""
     assert server.process is not None
     deadline = asyncio.get_running_loop().time() + seconds
     while server.process.poll() is None and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a process

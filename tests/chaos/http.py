@@ -24,7 +24,7 @@ class Connection:
     """Opens itself, and again after an error."""
 
     def __init__(self, port: int, key: str) -> None:
-        self._port = port
+        self.port = port
         self._key = key
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -35,7 +35,7 @@ class Connection:
         lines.append(f"Content-Length: {len(body)}\r\n\r\n")
         try:
             async with asyncio.timeout(_SECONDS):
-                reader, writer = self._streams = self._streams or await asyncio.open_connection("127.0.0.1", self._port)
+                reader, writer = self._streams = self._streams or await asyncio.open_connection("127.0.0.1", self.port)
                 writer.write("\r\n".join(lines).encode() + body)
                 return await _read(reader)
         except (OSError, EOFError, ValueError, TimeoutError) as exc:

@@ -124,7 +124,7 @@ async def test_a_full_disk_refuses_goes_on_reading_and_resumes_when_there_is_roo
     ledger = Ledger(tmp_path / "ledger.jsonl")
     try:
         await start(server)
-        traffic = Traffic(server.port, server.key, ledger, new_seed(), pause=0.005)
+        traffic = Traffic([server.port], server.key, ledger, new_seed(), pause=0.005)
         traffic.start()
         await until(lambda: traffic.acknowledged > 200)
         for _ in range(200):  # the drain needs a moment

@@ -164,3 +164,10 @@ async def test_texts_come_back_as_they_were(buckets: Buckets) -> None:
     found = await buckets.find("billing")
     assert found is not None
     assert (found.description, found.created_at) == (text, 2**62)
+
+
+async def test_names_are_in_the_same_order_on_every_engine(buckets: Buckets) -> None:
+    names = ["0", "a", "a-b", "a.c", "a_d", "aa", "ab"]
+    for name in reversed(names):
+        await buckets.create(name, "", None, 5, None)
+    assert [bucket.name for bucket in await buckets.list()] == names

@@ -64,7 +64,7 @@ async def everything(events: Events) -> list[StoredEvent]:
 
 
 def test_every_kind_of_filter_is_tried() -> None:
-    assert {field.name for field in fields(EventFilter)} - {"within"} == KINDS.keys() - {"everything"}
+    assert {field.name for field in fields(EventFilter)} - {"within", "read_after"} == KINDS.keys() - {"everything"}
 
 
 @pytest.mark.parametrize("inner", KINDS.values(), ids=KINDS)

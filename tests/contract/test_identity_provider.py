@@ -13,6 +13,7 @@ import pytest
 
 from headrace.adapters.oidc.identity_provider import OidcProvider
 from headrace.errors import Unauthenticated, Unavailable
+from headrace.kit.breaker import Breaker
 from tests.support.openid_provider import OpenIdProvider
 from tests.unit.control import HandClock
 
@@ -35,9 +36,13 @@ def clock() -> HandClock:
 
 @pytest.fixture
 async def provider(remote: OpenIdProvider, clock: HandClock) -> AsyncIterator[OidcProvider]:
-    made = OidcProvider(remote.issuer, "headrace", "", "openid profile", clock)
+    made = OidcProvider(remote.issuer, "headrace", "", "openid profile", clock, breaker=breaker(clock))
     yield made
     await made.close()
+
+
+def breaker(clock: HandClock) -> Breaker:
+    return Breaker("The OpenID provider", clock.monotonic, Unavailable, lambda exc: isinstance(exc, Unavailable))
 
 
 async def settled() -> None:
@@ -283,6 +288,28 @@ async def test_a_provider_that_is_not_there_is_unavailable(provider: OidcProvide
     remote.stop()
     with pytest.raises(Unavailable):
         await code_of(provider)
+
+
+async def test_a_provider_that_hangs_is_left_alone_for_a_while_and_then_asked_again(
+    provider: OidcProvider, remote: OpenIdProvider, clock: HandClock
+) -> None:
+    code = await code_of(provider)
+    remote.faults["token"] = "slow"
+    hasty(provider, "slow")
+    for _ in range(5):
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await provider.redeem(code=code, redirect_uri=CALLBACK, verifier=VERIFIER)
+    with pytest.raises(Unavailable, match="left alone"):
+        await provider.redeem(code=code, redirect_uri=CALLBACK, verifier=VERIFIER)
+    remote.faults.clear()
+    clock.seconds += 3
+    assert await provider.redeem(code=code, redirect_uri=CALLBACK, verifier=VERIFIER)
+
+
+async def test_a_provider_that_refuses_codes_is_there(provider: OidcProvider) -> None:
+    for _ in range(8):
+        with pytest.raises(Unauthenticated):
+            await provider.redeem(code="made-up", redirect_uri=CALLBACK, verifier=VERIFIER)
 
 
 async def test_a_secure_issuer_is_never_asked_over_plain_http(clock: HandClock) -> None:

@@ -19,10 +19,13 @@ import pytest
 from aiosmtpd.smtp import SMTP as SmtpServer  # noqa: N811  # its class has the name of a constant
 from aiosmtpd.smtp import AuthResult, Envelope
 
+from headrace.adapters.memory.clock import MemoryClock
 from headrace.adapters.outbox.notifier import OutboxNotifier
 from headrace.adapters.smtp.notifier import SmtpNotifier, _Server
 from headrace.adapters.system.clock import SystemClock
 from headrace.errors import Invalid, Unavailable, Unusable
+from headrace.kit.breaker import Breaker
+from headrace.ports.clock import Clock
 from headrace.ports.notifier import Mail, Notifier
 
 SENDER = "Headräce <headrace@example.com>"
@@ -81,7 +84,8 @@ async def box(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[B
         return
     handler = Handler()
     async with serving(handler) as port:
-        smtp = SmtpNotifier(f"smtp://127.0.0.1:{port}", SENDER, SystemClock(), timeout=5)
+        clock = SystemClock()
+        smtp = SmtpNotifier(f"smtp://127.0.0.1:{port}", SENDER, clock, timeout=5, breaker=breaker(clock))
         yield Box(smtp, lambda: [bytes(envelope.content or b"") for envelope in handler.envelopes])
 
 
@@ -410,3 +414,52 @@ def test_a_sender_that_will_not_do_is_refused(sender: str, tmp_path: Path) -> No
         SmtpNotifier("smtp://h", sender, SystemClock())
     with pytest.raises(Unusable):
         OutboxNotifier(tmp_path, sender, SystemClock())
+
+
+# --- its breaker
+
+
+def breaker(clock: Clock) -> Breaker:
+    def is_failure(error: Exception) -> bool:
+        return isinstance(error, Unavailable)
+
+    return Breaker("The mail server", clock.monotonic, Unavailable, is_failure, failures=2)
+
+
+async def test_a_mail_server_that_is_away_is_left_alone_for_a_while_and_then_tried_again() -> None:
+    clock = MemoryClock()
+    mail = Mail("ada@example.com", "Hello", "Hi\n")
+    async with serving(Handler()) as port:
+        pass
+    away = SmtpNotifier(f"smtp://127.0.0.1:{port}", SENDER, clock, timeout=5, breaker=breaker(clock))
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await away.send(mail)
+    with pytest.raises(Unavailable, match="left alone"):
+        await away.send(mail)
+    await clock.advance(3)
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        await away.send(mail)
+
+
+@pytest.mark.parametrize("answer", ["550 no such user", "451 greylisted"])
+async def test_a_mail_server_that_refuses_mails_is_there(answer: str) -> None:
+    handler = Handler(RCPT=answer)
+    async with serving(handler) as port:
+        clock = MemoryClock()
+        notifier = SmtpNotifier(f"smtp://127.0.0.1:{port}", SENDER, clock, timeout=5, breaker=breaker(clock))
+        for _ in range(5):
+            with pytest.raises((Invalid, Unavailable)) as refused:
+                await notifier.send(Mail("ada@example.com", "Hello", "Hi\n"))
+            assert answer[:3] in str(refused.value)
+
+
+async def test_a_mail_server_that_closes_each_conversation_counts_as_away() -> None:
+    async with serving(Handler(RCPT="421 closing down")) as port:
+        clock = MemoryClock()
+        notifier = SmtpNotifier(f"smtp://127.0.0.1:{port}", SENDER, clock, timeout=5, breaker=breaker(clock))
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="421"):
+                await notifier.send(Mail("ada@example.com", "Hello", "Hi\n"))
+        with pytest.raises(Unavailable, match="left alone"):
+            await notifier.send(Mail("ada@example.com", "Hello", "Hi\n"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,8 @@ from headrace.adapters.sqlite.queue import SqliteQueue
 from headrace.errors import Overloaded, Unavailable
 from headrace.model.block import Block, Delivery
 from headrace.ports.queue import Queue
+from tests.support.pgbouncer import PgBouncer
+from tests.support.postgres import Cluster
 
 Open = Callable[..., Awaitable[Queue]]
 
@@ -34,7 +36,7 @@ async def _postgres(place: str, max_bytes: int) -> Queue:
 
 
 QUEUES: dict[str, Callable[[str, int], Awaitable[Queue]]] = {
-    "memory": _memory, "sqlite": _sqlite, "postgres": _postgres,
+    "memory": _memory, "sqlite": _sqlite, "postgres": _postgres, "pgbouncer": _postgres,
 }  # fmt: skip
 """Opened in a folder, or by the URL of a database of its own."""
 DURABLE = [name for name in QUEUES if name != "memory"]
@@ -45,8 +47,18 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="module")
+def pooler(postgres: Cluster) -> Iterator[PgBouncer]:
+    made = PgBouncer(postgres, size=2)
+    yield made.start()
+    made.close()
+
+
 @pytest.fixture
 def place(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> str:
+    if kind == "pgbouncer":
+        pooler: PgBouncer = request.getfixturevalue("pooler")
+        return pooler.url(request.getfixturevalue("postgres_url"))
     return str(request.getfixturevalue("postgres_url") if kind == "postgres" else tmp_path)
 
 

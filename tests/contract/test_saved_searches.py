@@ -70,6 +70,14 @@ async def test_a_list_has_ones_own_by_name_and_then_those_that_others_share(
     assert [found.search for found in await searches.list(there, BOB.id)] == [made[2], made[3], made[1]]
 
 
+async def test_names_are_in_the_same_order_on_every_engine(searches: SavedSearches, there: int) -> None:
+    names = ["A.c", "a b", "a-b", "ab", "B", "zz", "Äb"]
+    for number, name in enumerate(reversed(names)):
+        await searches.add(search(number, there, name=name), 10)
+    listed = [found.search.name for found in await searches.list(there, ADA.id)]
+    assert listed == ["a b", "a-b", "A.c", "ab", "B", "zz", "Äb"]
+
+
 async def test_a_name_is_taken_once_for_each_owner_and_bucket(
     searches: SavedSearches, there: int, control: ControlDatabase
 ) -> None:

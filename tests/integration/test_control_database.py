@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import subprocess
 import sys
@@ -51,10 +52,17 @@ async def database(url: str) -> AsyncIterator[ControlDatabase]:
     await opened.close()
 
 
-def tables(file: Path) -> dict[str, str]:
+def tables(file: Path) -> dict[str, list[str]]:
+    """What each table and index is made of, in order of the text: a column that was added stands behind the rules."""
     with sqlite3.connect(file) as connection:
         made = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")
-        return {name: sql.replace('"', "") for name, sql in made}  # SQLite quotes the name of a table that it renamed
+        return {name: _parts(sql.replace('"', "")) for name, sql in made}  # SQLite quotes a table that it renamed
+
+
+def _parts(statement: str) -> list[str]:
+    head, _, rest = statement.partition("(")
+    body, _, tail = rest.rpartition(")")
+    return [head, *sorted(part.strip() for part in re.split(r",(?![^()]*\))", body)), tail]
 
 
 async def migrated(url: str, revision: str = "head") -> None:

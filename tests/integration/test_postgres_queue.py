@@ -22,6 +22,7 @@ from headrace.adapters.postgres.database import BreakerOptions
 from headrace.adapters.postgres.queue import PostgresQueue
 from headrace.adapters.system.clock import SystemClock
 from headrace.errors import OutcomeUnknown, Overloaded, Unavailable
+from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Cluster
 from tests.support.queue_process import block
 
@@ -71,9 +72,11 @@ async def ids(queue: PostgresQueue, wait: float = 0) -> list[int]:
 
 
 async def until_listening(queue: PostgresQueue) -> None:
-    async with asyncio.timeout(10):
-        while not queue._arrivals._listener.listening:
-            await asyncio.sleep(0.01)
+    for _ in range(1000):
+        if queue._arrivals._listener.listening:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it does not listen")
 
 
 # --- several processes -----------------------------------------------------------------------------------------------
@@ -167,6 +170,41 @@ async def test_a_receive_takes_16_mib_at_most(queue: PostgresQueue) -> None:
     for number in range(20):
         await queue.put(block(number, size=1_000_000))
     assert len(await queue.receive(1_000_000, 0)) == 17
+
+
+# --- behind a pooler -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pooler(postgres: Cluster) -> Iterator[PgBouncer]:
+    made = PgBouncer(postgres, size=4)
+    yield made.start()
+    made.close()
+
+
+async def test_behind_a_pooler_nothing_is_heard_and_so_it_polls_more_often(
+    pooler: PgBouncer, postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(pooler.url(postgres_url)) as one, opened(postgres_url) as other:
+        receiving = asyncio.create_task(ids(one, 20))
+        await asyncio.sleep(0.5)
+        assert not one._arrivals._listener.listening
+        assert "behind a pooler" in caplog.text
+        await other.put(block(1))
+        async with asyncio.timeout(5):
+            assert await receiving == [1]
+
+
+async def test_a_direct_url_is_listened_to_although_the_queue_is_behind_a_pooler(
+    pooler: PgBouncer, postgres_url: str
+) -> None:
+    queue = await PostgresQueue.open(pooler.url(postgres_url), SystemClock(), direct_url=postgres_url)
+    try:
+        await until_listening(queue)
+        await queue.put(block(1))
+        assert await ids(queue) == [1]
+    finally:
+        await queue.close()
 
 
 # --- leases ----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,8 @@ class Cluster:
     def kill(self) -> None:
         """SIGKILL, all of its processes at once."""
         for process in self._processes():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # a backend that just ended by itself
+                process.kill()
         if self.process is not None:
             self.process.wait(30)
 

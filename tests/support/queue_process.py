@@ -21,13 +21,16 @@ def block(number: int, size: int = 1000) -> Block:
 
 async def _main(url: str, mode: str, first: int = 1) -> None:
     queue = await PostgresQueue.open(url, SystemClock())
-    if mode == "hold":
-        print(len(await queue.receive(1_000_000, 10)), flush=True)
-        await asyncio.Event().wait()
-    while True:
-        await queue.put(block(first))
-        print(first, flush=True)
-        first += 1
+    try:
+        if mode == "hold":
+            print(len(await queue.receive(1_000_000, 10)), flush=True)
+            await asyncio.Event().wait()
+        while True:
+            await queue.put(block(first))
+            print(first, flush=True)
+            first += 1
+    finally:
+        await queue.close()
 
 
 if __name__ == "__main__":

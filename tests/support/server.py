@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -16,9 +16,7 @@ import httpx2
 
 from tests.support import profile
 
-_START_SECONDS = 30
-_STOP_SECONDS = 15
-_START_SECONDS = 60
+_START_SECONDS = 90
 _STOP_SECONDS = 30
 
 
@@ -32,8 +30,17 @@ def free_port() -> int:
 class Server:
     """`start`, `stop` (SIGTERM) and `kill` (SIGKILL) as often as you like: the address and the data stay."""
 
-    def __init__(self, data_dir: Path, *, env: Mapping[str, str] | None = None, module: str = "headrace") -> None:
-        """`module` is run with `-m`: the program, or a test's own entry with something planted in it."""
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        module: str = "headrace",
+        role: str = "serve",
+        arguments: Sequence[str] = (),
+    ) -> None:
+        """`module` is run with `-m`: the program, or a test's own entry with something planted in it. `role`: `serve`,
+        or `work`, whose port answers about its health alone."""
         self.data_dir = data_dir
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -41,6 +48,8 @@ class Server:
         self.log = data_dir.parent / f"{data_dir.name}.log"
         self._env = {**profile.environment(data_dir), **(env or {})}
         self._module = module
+        self._role = role
+        self._arguments = arguments
 
     def start(self, *, env: Mapping[str, str] | None = None, wait: bool = True) -> Server:
         """Start it and wait until it is ready. Raises RuntimeError, with its log, when it ends instead."""
@@ -49,11 +58,12 @@ class Server:
             sys.executable,
             "-m",
             self._module,
-            "serve",
-            "--port",
+            self._role,
+            "--port" if self._role == "serve" else "--health-port",
             str(self.port),
             "--data-dir",
             str(self.data_dir),
+            *self._arguments,
         ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

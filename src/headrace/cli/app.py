@@ -23,6 +23,7 @@ from headrace.cli import (
     status,
     tail,
     users,
+    work,
 )
 from headrace.cli.failure import ExitCode, Failure
 from headrace.errors import HeadraceError
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 
 app.command("serve")(serve.serve)
+app.command("work")(work.work)
 app.command("send", help=send.HELP)(send.send)
 app.command("tail")(tail.tail)
 app.command("query")(query.query)

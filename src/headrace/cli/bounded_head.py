@@ -30,6 +30,14 @@ class BoundedHead(HttpToolsProtocol):
     _moved = False
     _in_head = True
     _timer: asyncio.TimerHandle | None = None
+    _leaving = False
+
+    def leave(self) -> None:
+        """Say with the next answer that it is the last. One that has begun said already that it is not."""
+        self._leaving = True
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_started:
+            cycle.keep_alive = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -59,6 +67,8 @@ class BoundedHead(HttpToolsProtocol):
         self._moved, self._in_head = True, False
         self._drop_timer()
         super().on_headers_complete()
+        if self._leaving:
+            self.leave()
 
     def on_body(self, body: bytes) -> None:
         self._moved = True

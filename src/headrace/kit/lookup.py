@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
+_PATIENCE = 0.3  # seconds that a caller waits for a slow source while an answer that is out of date is at hand
+_SLOW_SECONDS = 1.0  # for so long that answer is good then: the source is still being asked
 
 @dataclass(slots=True)
 class _Answer(Generic[V]):
@@ -21,9 +23,9 @@ class _Answer(Generic[V]):
 class Lookup(Generic[K, V]):
     """Answers of `ask`, good for `fresh` seconds after the question was put; None means there is no such thing.
 
-    While `ask` raises `failure`, an answer that was confirmed within the last `stale` seconds stays good. What is not
-    there is remembered as long, in a memory of its own (`absent` keys), so that no flood of unknown keys can drive
-    out known ones; with 0 it is asked for each time.
+    While `ask` raises `failure` or takes long, an answer that was confirmed within the last `stale` seconds stays good.
+    What is not there is remembered for `fresh` seconds, in a memory of its own (`absent` keys), so that no flood of
+    unknown keys can drive out known ones; with 0 it is asked for each time.
     """
 
     def __init__(
@@ -74,6 +76,11 @@ class Lookup(Generic[K, V]):
         if task is None:
             task = self._asking[key] = asyncio.ensure_future(self._ask_once(key))
             task.add_done_callback(_look_at)
+        if answer is not None and now - answer.confirmed < self._stale:
+            await asyncio.wait({task}, timeout=_PATIENCE)
+            if not task.done() and self._known.get(key) is answer:
+                answer.good_until = min(self._monotonic() + _SLOW_SECONDS, answer.confirmed + self._stale)
+                return answer.value
         return await asyncio.shield(task)  # one impatient caller must not fail the others
 
     def put(self, key: K, value: V) -> None:

@@ -9,7 +9,15 @@ from typing import TypeVar
 
 from headrace.errors import HeadraceError
 from headrace.model.block import QueueDepth
-from headrace.model.metric import QUEUE_BYTES, QUEUE_EVENTS, QUEUE_OLDEST_SECONDS, STORE_BYTES, STORE_EVENTS
+from headrace.model.metric import (
+    QUEUE_BYTES,
+    QUEUE_EVENTS,
+    QUEUE_OLDEST_SECONDS,
+    SPOOL_BYTES,
+    SPOOL_EVENTS,
+    STORE_BYTES,
+    STORE_EVENTS,
+)
 from headrace.operations.watched_queue import WatchedQueue
 from headrace.ports.clock import Clock
 from headrace.ports.dead_letters import DeadLetters
@@ -56,8 +64,10 @@ class Health:
         about: About,
         free_bytes: Callable[[], int],
         min_free_bytes: int = MIN_FREE_BYTES,
+        spooled: Callable[[], Awaitable[QueueDepth]] | None = None,
     ) -> None:
-        """`free_bytes`: the room left where the data lies."""
+        """`free_bytes`: the room left where the data lies. `spooled`: what waits on this machine for a queue that is
+        away; None when nothing is taken then."""
         self._queue = queue
         self._events = events
         self._dead_letters = dead_letters
@@ -66,6 +76,7 @@ class Health:
         self._about = about
         self._free_bytes = free_bytes
         self._min_free_bytes = min_free_bytes
+        self._spooled = spooled
         self._began = clock.monotonic()
         self._draining = False
         self._last: tuple[float, Readiness] | None = None
@@ -76,7 +87,7 @@ class Health:
         self._last = None
 
     async def ready(self) -> Readiness:
-        """Ready: a recent commit worked, there is disk, the queue is reachable, not draining."""
+        """Ready: a recent commit worked, there is disk, not draining; the queue is reachable, or there is a spool."""
         now = self._clock.monotonic()
         if self._last is None or now - self._last[0] > _FRESH:
             self._last = (now, await self._look())
@@ -92,12 +103,9 @@ class Health:
             "ready": (await self.ready()).ok,
         }
         if (depth := await asked(self._queue.depth(), "queue", problems)) is not None:
-            status["queue"] = {
-                "depth": depth.events,
-                "oldest_seconds": round(depth.oldest_seconds, 3),
-                "blocks": depth.blocks,
-                "bytes": depth.bytes,
-            }
+            status["queue"] = {"depth": depth.events, **_amounts(depth)}
+        if self._spooled and (depth := await asked(self._spooled(), "spool", problems)) is not None:
+            status["spool"] = {"events": depth.events, **_amounts(depth)}
         if (size := await asked(self._events.size(), "store", problems)) is not None:
             status["store"] = {"events": size[0], "bytes": size[1]}
         if (dead := await asked(self._dead_letters.count(), "dead_letters", problems)) is not None:
@@ -111,21 +119,37 @@ class Health:
             self._metrics.set(QUEUE_EVENTS, depth.events)
             self._metrics.set(QUEUE_BYTES, depth.bytes)
             self._metrics.set(QUEUE_OLDEST_SECONDS, depth.oldest_seconds)
+        if self._spooled and (depth := await asked(self._spooled(), "spool", {})) is not None:
+            self._metrics.set(SPOOL_EVENTS, depth.events)
+            self._metrics.set(SPOOL_BYTES, depth.bytes)
         if (size := await asked(self._events.size(), "store", {})) is not None:
             self._metrics.set(STORE_EVENTS, size[0])
             self._metrics.set(STORE_BYTES, size[1])
 
     async def _look(self) -> Readiness:
-        problems: dict[str, str] = {}
-        depth: QueueDepth | None = await asked(self._queue.depth(), "queue", problems)
-        if depth is not None and (trouble := self._queue.trouble(_SULK)):
-            problems["queue"] = trouble
+        fatal: dict[str, str] = {}
+        parts = dict.fromkeys(("server", "queue", "disk"), "ok") | await self._look_at_queue(fatal)
         if (free := self._free_bytes()) < self._min_free_bytes:
-            problems["disk"] = f"{free} bytes are free; {self._min_free_bytes} are needed"
+            fatal["disk"] = f"{free} bytes are free; {self._min_free_bytes} are needed"
         if self._draining:
-            problems["server"] = "shutting down"
-        parts = {part: problems.get(part, "ok") for part in ("server", "queue", "disk")}
-        return Readiness(ok=not problems, parts=parts)
+            fatal["server"] = "shutting down"
+        return Readiness(ok=not fatal, parts=parts | fatal)
+
+    async def _look_at_queue(self, fatal: dict[str, str]) -> dict[str, str]:
+        """What is to be said of queue and spool although it does no harm; what does is added to `fatal`."""
+        said: dict[str, str] = {}
+        await asked(self._queue.depth(), "queue", fatal if self._spooled is None else said)
+        if trouble := self._queue.trouble(_SULK):
+            fatal.setdefault("queue", trouble)
+        if self._spooled is not None:
+            spooled = await asked(self._spooled(), "spool", fatal)
+            waits = spooled is not None and spooled.blocks
+            said["spool"] = f"{waits} blocks wait on this machine for the queue" if waits else "ok"
+        return said
+
+
+def _amounts(depth: QueueDepth) -> dict[str, float]:
+    return {"oldest_seconds": round(depth.oldest_seconds, 3), "blocks": depth.blocks, "bytes": depth.bytes}
 
 
 async def asked(answer: Awaitable[_T], part: str, problems: dict[str, str]) -> _T | None:

@@ -12,27 +12,11 @@ from starlette.types import ASGIApp
 from headrace.services import Services
 from headrace.web import errors
 from headrace.web.answers import encode
-from headrace.web.api import (
-    auth,
-    backup,
-    buckets,
-    dead_letters,
-    events,
-    grants,
-    health,
-    keys,
-    metrics,
-    oidc,
-    root,
-    signing_keys,
-    status,
-    usage,
-    users,
-    viewer_tokens,
-)
+from headrace.web.api import backup, root
 from headrace.web.client_address import Network
-from headrace.web.console import embed, failures, page, pages, render
+from headrace.web.console import failures, page, render
 from headrace.web.door import Route
+from headrace.web.doors import ALL, CONSOLE, EVENTS, not_here, routes_of
 from headrace.web.fast_lane import FastLane
 from headrace.web.middleware.access_log import AccessLog
 from headrace.web.middleware.body_limit import BodyLimit
@@ -43,10 +27,6 @@ from headrace.web.middleware.security_headers import SecurityHeaders
 from headrace.web.openapi import WRITE_PATH, document
 
 _WRITE = re.compile(WRITE_PATH.replace("{bucket}", "[^/]+") + r"\Z")
-_NOUNS = (
-    events, buckets, grants, auth, oidc, users, keys, viewer_tokens, signing_keys, usage, dead_letters, status, health,
-    metrics, backup, root, embed,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +34,8 @@ class WebOptions:
     """What wiring decides for the web."""
 
     version: str
+    doors: frozenset[str] = ALL
+    """Those that are open here, of web/doors.py."""
     base_url: str = ""
     """Where people reach this server; cookies are for TLS alone when it begins with https."""
     trusted_proxies: tuple[Network, ...] = ()
@@ -73,7 +55,7 @@ class WebOptions:
 
 
 def create_app(services: Services, options: WebOptions) -> ASGIApp:
-    """All doors as one ASGI callable."""
+    """All doors that are open here as one ASGI callable."""
     app: ASGIApp = json_app(services, options)
     app = BodyLimit(app, options.body_limit, unlimited=frozenset({backup.RESTORE_PATH}))
     if options.cors_origins:
@@ -82,11 +64,27 @@ def create_app(services: Services, options: WebOptions) -> ASGIApp:
     app = Measure(app, services)
     app = AccessLog(app, everything=options.access_log)
     app = RequestId(app)
+    if EVENTS not in options.doors:
+        return app
     return FastLane(app, services, max_body_bytes=options.bodies_max_bytes, trusted_proxies=options.trusted_proxies)
 
 
 def json_app(services: Services, options: WebOptions) -> FastAPI:
     """The FastAPI part: every door but the write door."""
+    app = _bare(options, options.doors)
+    app.state.services, app.state.options = services, options
+    app.mount(render.STATIC_URL, root.Static(directory=render.STATIC))
+    app.mount("/static", root.Static(directory=root.STATIC))
+    app.state.show_error = failures.show
+    app.state.show_lost = page.show_lost if CONSOLE in options.doors else None
+    app.state.not_here = None if options.doors == ALL else not_here(options.doors)
+    app.state.methods_of = lambda path: methods_of(app, path, options.doors)
+    app.state.openapi_json = cache(lambda: encode(document(_bare(options, ALL))))  # clients see one service
+    errors.install(app)
+    return app
+
+
+def _bare(options: WebOptions, doors: frozenset[str]) -> FastAPI:
     app = FastAPI(
         version=options.version,
         docs_url=None,
@@ -95,28 +93,18 @@ def json_app(services: Services, options: WebOptions) -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are counted in front (10 µs a request)
     )
-    app.state.services, app.state.options = services, options
-    for each in pages.ALL:
-        app.router.routes.extend(each.routes.routes)
-    for noun in _NOUNS:
-        # Not include_router: it looks each request up a second time, in the included router (8 µs).
-        app.router.routes.extend(noun.routes.routes)
-    app.mount(render.STATIC_URL, root.Static(directory=render.STATIC))
-    app.mount("/static", root.Static(directory=root.STATIC))
-    app.state.show_error, app.state.show_lost = failures.show, page.show_lost
-    app.state.methods_of = lambda path: methods_of(app, path)
-    app.state.openapi_json = cache(lambda: encode(document(app)))
-    errors.install(app)
+    # Not include_router: it looks each request up a second time, in the included router (8 µs).
+    app.router.routes.extend(routes_of(doors))
     return app
 
 
-def methods_of(app: FastAPI, path: str) -> list[str]:
+def methods_of(app: FastAPI, path: str, doors: frozenset[str]) -> list[str]:
     """Every method that `path` takes, through whichever door: for the header `Allow`."""
     methods = {"OPTIONS"}
     for route in app.routes:
         if isinstance(route, Route) and route.path_regex.match(path):
             methods |= route.all_methods
-    if _WRITE.match(path):
+    if EVENTS in doors and _WRITE.match(path):
         methods.add("POST")
     if path.startswith("/static/"):
         methods |= {"GET", "HEAD"}

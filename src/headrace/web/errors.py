@@ -185,10 +185,20 @@ async def _on_http_exception(request: Request, exc: Exception) -> Response:
         return problem_response(request, exc.__cause__)
     if exc.status_code == 405:
         return _method_not_allowed(request)
-    if exc.status_code == 404 and _is_looked_at(request):
-        lost: Response = await request.app.state.show_lost(request, from_http(exc))
+    error = from_http(exc)
+    if exc.status_code == 404:
+        return await _nothing_there(request, error)
+    return problem_response(request, error)
+
+
+async def _nothing_there(request: Request, error: HeadraceError) -> Response:
+    state = request.app.state
+    if state.not_here is not None:  # this process has only some doors
+        return problem_response(request, errors.NotFound(state.not_here, code=error.code))
+    if _is_looked_at(request):
+        lost: Response = await state.show_lost(request, error)
         return lost
-    return problem_response(request, from_http(exc))
+    return problem_response(request, error)
 
 
 def _is_looked_at(request: Request) -> bool:

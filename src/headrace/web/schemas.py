@@ -200,6 +200,13 @@ class QueueStatus(BaseModel):
     bytes: int
 
 
+class SpoolStatus(BaseModel):
+    events: int
+    oldest_seconds: float
+    blocks: int
+    bytes: int
+
+
 class StoreStatus(BaseModel):
     events: int
     bytes: int
@@ -211,6 +218,7 @@ class Status(BaseModel):
     uptime_seconds: float
     ready: bool
     queue: QueueStatus | Absent = None
+    spool: SpoolStatus | Absent = Field(None, description="What waits on this machine while the queue is away.")
     store: StoreStatus | Absent = None
     dead_letters: int | Absent = None
     disk: dict[str, int] | Absent = None

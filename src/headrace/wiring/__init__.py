@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +20,23 @@ from headrace.services import Services
 from headrace.web.app import WebOptions, create_app
 from headrace.web.client_address import parse_trusted
 from headrace.web.console.embed import parse_framing
+from headrace.web.doors import parse_doors
 from headrace.web.fast_lane import App
 from headrace.web.middleware.cors import parse_origins
 from headrace.wiring.adapters import Adapters, open_adapters
 from headrace.wiring.features import Features, build
 from headrace.wiring.identity import base_url, sealer_of
+from headrace.wiring.roles import Place, Role, refuse_files
+from headrace.wiring.steps import Step
 from headrace.wiring.urls import Urls
-from headrace.workers.loop import run
+from headrace.workers.loop import Pace, run
+
+_LOOPS_SECONDS = 3.0  # for the steps that have begun, at the end; what is cancelled then is put back
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A started Headrace: its web application, and what is needed to end it in good order."""
+    """A started Headrace: its web application (of `work`: health and metrics), and what ends it in good order."""
 
     app: App
     services: Services
@@ -41,12 +46,16 @@ class Running:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
+async def running(settings: Settings, role: Role = "serve", among: Place | None = None) -> AsyncIterator[Running]:
     """Open everything, start the loops; at the end stop them and close everything, nothing acknowledged lost.
 
-    Raises DirectoryLocked, NewerFormat or Unusable with a text for people.
+    `among`: the place of this process among several that act as one server. Raises DirectoryLocked, NewerFormat or
+    Unusable with a text for people.
     """
-    data = settings.data_dir
+    if role == "work":
+        refuse_files(settings, "`headrace work`")
+        settings = settings.model_copy(update={"drain": "on", "spool": False})  # what takes nothing in spools nothing
+    options, data = _web_options(settings, role), settings.data_dir
     os.umask(0o077)  # DuckDB and SQLite go by it, and a directory that was there before may be open to all
     async with AsyncExitStack() as stack:
         if Urls.of(settings).needs_directory:
@@ -54,7 +63,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             await asyncio.to_thread(swap_in, data)
         data.mkdir(parents=True, exist_ok=True)
         adapters = await open_adapters(settings, stack)
-        async with _started(settings, adapters) as started:
+        async with _started(settings, adapters, options, role, among) as started:
             yield started
 
 
@@ -68,26 +77,46 @@ async def migrate(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def _started(settings: Settings, ports: Adapters) -> AsyncIterator[Running]:
+async def _started(
+    settings: Settings, ports: Adapters, options: WebOptions, role: Role, among: Place | None
+) -> AsyncIterator[Running]:
     restart, stopping = asyncio.Event(), asyncio.Event()
-    features = build(settings, ports, await sealer_of(settings, ports.control), restart)
-    services, identity = features.services, features.identity
+    features = build(settings, ports, await sealer_of(settings, ports.control), restart, role)
+    services, key_file = features.services, settings.data_dir / "admin.key"
     await services.buckets.ensure_system_buckets()
-    key_file = settings.data_dir / "admin.key"
-    await ensure_admin_key(ports.keys, SystemKeyFile(key_file), ports.clock)
-    await identity.tokens.ensure_key()
+    if role == "serve":
+        await ensure_admin_key(ports.keys, SystemKeyFile(key_file), ports.clock)
+        await features.identity.tokens.ensure_key()
     async with asyncio.TaskGroup() as loops:
         listening = loops.create_task(features.waiter.run(), name="stored-waiter")
-        for name, step, pace in features.steps:
+        working = [
             loops.create_task(run(name, step, stopping, pace), name=name)
+            for name, step, pace, roles in [*features.steps, *_telling(ports, among)]
+            if role in roles
+        ]
         try:
             await _warm(services, ports)
-            app = create_app(services, _web_options(settings))
-            yield Running(app, services, key_file, restart)
+            yield Running(create_app(services, options), services, key_file, restart)
         finally:
             await _finish(features)
             stopping.set()
             listening.cancel()
+            await _end(working)
+
+
+def _telling(ports: Adapters, among: Place | None) -> list[Step]:
+    """One process among several lets the others know what it counted."""
+    if among is None:
+        return []
+    ports.metrics.share(*among)
+    return [Step("metrics", ports.metrics.step, Pace(idle=1.0))]
+
+
+async def _end(working: Sequence[asyncio.Task[None]]) -> None:
+    """Steps that have begun may finish, but not for ever: what they hold is released when they are cancelled."""
+    _, late = await asyncio.wait(working, timeout=_LOOPS_SECONDS)
+    for task in late:
+        task.cancel()
 
 
 async def _warm(services: Services, ports: Adapters) -> None:
@@ -102,8 +131,9 @@ async def _finish(features: Features) -> None:
     await features.identity.close()
 
 
-def _web_options(settings: Settings) -> WebOptions:
+def _web_options(settings: Settings, role: Role) -> WebOptions:
     return WebOptions(
+        doors=parse_doors(settings.doors) if role == "serve" else frozenset(),
         version=__version__,
         base_url=base_url(settings),
         metrics_open=settings.metrics_open,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headrace.adapters.prometheus.metrics import PrometheusMetrics
 from headrace.adapters.sql.accounts import SqlAccounts
@@ -21,6 +22,8 @@ from headrace.adapters.sql.signing_keys import SqlSigningKeys
 from headrace.adapters.sql.usage import SqlUsage
 from headrace.adapters.system.clock import SystemClock
 from headrace.config import Settings
+from headrace.errors import Unavailable
+from headrace.kit.breaker import Breaker
 from headrace.ports.accounts import Accounts
 from headrace.ports.audit import AuditOutbox
 from headrace.ports.buckets import Buckets
@@ -31,7 +34,6 @@ from headrace.ports.events import Events
 from headrace.ports.identity_provider import IdentityProvider
 from headrace.ports.keys import Keys
 from headrace.ports.limiter import Limiter
-from headrace.ports.metrics import Metrics
 from headrace.ports.notifier import Notifier
 from headrace.ports.queue import Queue
 from headrace.ports.recent import Recent
@@ -42,6 +44,9 @@ from headrace.ports.snapshot import Snapshot
 from headrace.ports.usage import UsageLedger
 from headrace.wiring import embedded
 from headrace.wiring.urls import Urls, control_file_url
+
+if TYPE_CHECKING:
+    from headrace.adapters.sqlite.spool import SpoolFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +64,15 @@ class Adapters:
     identity_provider: IdentityProvider | None
     keys: Keys
     limiter: Limiter
-    metrics: Metrics
+    metrics: PrometheusMetrics
     notifier: Notifier
     queue: Queue
     recent: Recent
     saved_searches: SavedSearches
     sessions: Sessions
     signing_keys: SigningKeys
+    spool: SpoolFolder | None
+    """Where blocks go while the queue is away; None without HEADRACE_SPOOL."""
     snapshots: tuple[Snapshot, ...]
     """What a backup copies, in this order (see operations/backup.py); empty where a database server keeps the data."""
     usage: UsageLedger
@@ -104,6 +111,7 @@ async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
         saved_searches=SqlSavedSearches(control),
         sessions=SqlSessions(control),
         signing_keys=SqlSigningKeys(control),
+        spool=await _spool(settings, urls, clock, stack),
         snapshots=embedded.snapshots(queue, events, dead_letters, control) if urls.is_embedded else (),
         usage=SqlUsage(control),
     )
@@ -129,6 +137,16 @@ async def _queue(
     return await postgres.open_queue(settings, urls, clock, stack)
 
 
+async def _spool(settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack) -> SpoolFolder | None:
+    if not settings.spool or not urls.queue:  # a queue in a file of ours is never away
+        return None
+    from headrace.adapters.sqlite.spool import SpoolFolder
+
+    spool = await SpoolFolder.take(settings.data_dir / "spool", clock, settings.queue_max_bytes)
+    stack.push_async_callback(spool.close)
+    return spool
+
+
 async def _limiter(settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack) -> Limiter:
     if not urls.control:
         return embedded.limiter(clock)
@@ -145,11 +163,23 @@ def _control_options(settings: Settings) -> ControlOptions:
     )
 
 
+def _breaker(name: str, settings: Settings, clock: Clock) -> Breaker:
+    return Breaker(
+        name,
+        clock.monotonic,
+        Unavailable,
+        lambda error: isinstance(error, Unavailable),
+        failures=settings.breaker_failures,
+        seconds=settings.breaker_seconds,
+    )
+
+
 def _notifier(settings: Settings, clock: Clock) -> Notifier:
     if settings.smtp_url.get_secret_value():
         from headrace.adapters.smtp.notifier import SmtpNotifier
 
-        return SmtpNotifier(settings.smtp_url.get_secret_value(), settings.mail_from, clock)
+        url = settings.smtp_url.get_secret_value()
+        return SmtpNotifier(url, settings.mail_from, clock, breaker=_breaker("the mail server", settings, clock))
     from headrace.adapters.outbox.notifier import OutboxNotifier
 
     return OutboxNotifier(Path(settings.data_dir) / "outbox", settings.mail_from, clock)
@@ -166,6 +196,7 @@ def _identity_provider(settings: Settings, clock: Clock, stack: AsyncExitStack) 
         settings.oidc_client_secret.get_secret_value(),
         settings.oidc_scopes,
         clock,
+        breaker=_breaker("the OpenID provider", settings, clock),
     )
     stack.push_async_callback(provider.close)
     return provider

@@ -18,6 +18,7 @@ from headrace.ingest.batcher import Batcher
 from headrace.ingest.drain import Drain
 from headrace.ingest.frame import pack_letter, show_letter
 from headrace.ingest.intake import Intake
+from headrace.ingest.spooled_queue import Orphan, SpooledQueue
 from headrace.ingest.stored import StoredWaiter
 from headrace.kit.times import SECOND
 from headrace.metering.gate import Gate, GateOptions
@@ -36,6 +37,7 @@ from headrace.retention.retention import Retention
 from headrace.services import Services
 from headrace.wiring.adapters import Adapters
 from headrace.wiring.identity import Identity, build_identity
+from headrace.wiring.roles import SERVE, Role
 from headrace.wiring.steps import Step
 from headrace.wiring.urls import Urls
 from headrace.workers.loop import Pace
@@ -56,15 +58,18 @@ class Features:
     steps: Sequence[Step]
 
 
-def build(settings: Settings, ports: Adapters, sealer: Sealer, restart: asyncio.Event) -> Features:
+def build(
+    settings: Settings, ports: Adapters, sealer: Sealer, restart: asyncio.Event, role: Role = "serve"
+) -> Features:
     """`restart` is set when the server is to start again with restored data. Raises Unusable."""
-    queue = WatchedQueue(ports.queue, ports.clock)
+    spooled = _spooled(ports)
+    queue = WatchedQueue(spooled or ports.queue, ports.clock)
     identity = build_identity(settings, ports, sealer)
     batcher = Batcher(queue, ports.clock, ports.metrics, max_bytes=settings.intake_max_bytes)
     waiter = StoredWaiter(ports.events, ports.bus)
     meter = UsageMeter(ports.usage, ports.clock)
     intake = Intake(batcher, waiter, ports.clock, ports.metrics, ports.events.trouble)
-    services = _services(settings, ports, queue, intake, identity, meter, restart)
+    services = _services(settings, ports, queue, intake, identity, meter, restart, spooled)
     return Features(
         services=services,
         identity=identity,
@@ -72,16 +77,26 @@ def build(settings: Settings, ports: Adapters, sealer: Sealer, restart: asyncio.
         meter=meter,
         waiter=waiter,
         steps=[
-            *_steps(settings, ports, queue, batcher),
+            *_steps(settings, ports, queue, batcher, drains=settings.concurrency if role == "work" else 1),
             *identity.steps,
             Step("usage", meter.step, Pace(idle=settings.usage_interval)),
-            Step("history", services.history.step, Pace(idle=SAMPLE_SECONDS)),
+            Step("history", services.history.step, Pace(idle=SAMPLE_SECONDS), SERVE),
+            *([Step("spool", spooled.forward_step, Pace(), SERVE)] if spooled else []),
         ],
     )
 
 
-def _steps(settings: Settings, ports: Adapters, queue: WatchedQueue, batcher: Batcher) -> list[Step]:
-    drain = Drain(queue, ports.events, ports.dead_letters, ports.recent, ports.bus, ports.clock, ports.metrics)
+def _spooled(ports: Adapters) -> SpooledQueue | None:
+    if (folder := ports.spool) is None:
+        return None
+
+    async def orphan() -> Orphan | None:
+        return await folder.orphan(ports.clock)
+
+    return SpooledQueue(ports.queue, folder.queue, orphan, ports.clock)
+
+
+def _steps(settings: Settings, ports: Adapters, queue: WatchedQueue, batcher: Batcher, drains: int) -> list[Step]:
     forwarder = AuditForwarder(ports.audit, ports.buckets, batcher)
     retention = Retention(
         ports.buckets, ports.events, ports.recent, queue, ports.metrics, ports.clock, settings.dedup_window * SECOND
@@ -91,8 +106,12 @@ def _steps(settings: Settings, ports: Adapters, queue: WatchedQueue, batcher: Ba
         Step("retention", retention.step, Pace(idle=settings.retention_interval)),
     ]
     if settings.drain == "on":
-        steps.append(Step("drain", drain.step, Pace()))
+        steps += [Step(f"drain-{number}", _drain(ports, queue).step, Pace()) for number in range(1, drains + 1)]
     return steps
+
+
+def _drain(ports: Adapters, queue: WatchedQueue) -> Drain:
+    return Drain(queue, ports.events, ports.dead_letters, ports.recent, ports.bus, ports.clock, ports.metrics)
 
 
 def _services(
@@ -103,6 +122,7 @@ def _services(
     identity: Identity,
     meter: UsageMeter,
     restart: asyncio.Event,
+    spooled: SpooledQueue | None,
 ) -> Services:
     data, clock, metrics = settings.data_dir, ports.clock, ports.metrics
 
@@ -143,6 +163,7 @@ def _services(
             about=About(Urls.of(settings).profile, __version__),
             free_bytes=free_bytes,
             min_free_bytes=settings.min_free_bytes,
+            spooled=spooled.spooled if spooled else None,
         ),
         history=History(queue, ports.events, metrics, clock),
         backup=Backup(ports.snapshots, data, clock, ports.audit, __version__),

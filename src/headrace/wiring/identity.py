@@ -28,6 +28,7 @@ from headrace.config import Settings
 from headrace.ports.limiter import Limit
 from headrace.query.filters import parse_filter
 from headrace.wiring.adapters import Adapters
+from headrace.wiring.roles import SERVE
 from headrace.wiring.steps import Step
 from headrace.wiring.urls import Urls
 from headrace.workers.loop import Pace
@@ -101,7 +102,7 @@ def build_identity(settings: Settings, ports: Adapters, sealer: Sealer) -> Ident
         viewer_tokens=viewers,
         steps=(
             Step("post", post.step, Pace(idle=0.2)),
-            Step("signing-keys", tokens.step, Pace(idle=3_600.0)),
+            Step("signing-keys", tokens.step, Pace(idle=3_600.0), SERVE),
             Step("sessions", lambda: sessions.sweep(clock.now()), Pace(idle=600.0)),
             Step("last-used", last_used.step, Pace(idle=60.0)),
         ),

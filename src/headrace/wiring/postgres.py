@@ -51,7 +51,13 @@ async def open_queue(
 ) -> tuple[Queue, DeadLetters]:
     migrate, options = settings.migrate == "on", _breaker(settings)
     queue = await PostgresQueue.open(
-        urls.queue, clock, direct_url=urls.direct, max_bytes=settings.queue_max_bytes, options=options, migrate=migrate
+        urls.queue,
+        clock,
+        direct_url=urls.direct,
+        max_bytes=settings.queue_max_bytes,
+        options=options,
+        migrate=migrate,
+        may_be_away=settings.spool,
     )
     stack.push_async_callback(queue.close)
     dead_letters = await PostgresDeadLetters.open(urls.queue, clock, options=options, migrate=migrate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.auth.sealing import Sealer, secret_of
+from headrace.auth.sealing import Sealer, secret_of, shared_secret_of
 from headrace.errors import Unusable
 
 SECRET = "a secret of the settings, long enough"
@@ -86,4 +86,40 @@ def test_without_one_the_first_start_makes_a_secret_and_the_second_finds_it() ->
 def test_a_secret_that_could_be_guessed_is_refused_and_not_shown(setting: str, text: str | None) -> None:
     with pytest.raises(Unusable) as caught:
         secret_of(setting, HeldKeyFile(text))
+    assert "short" not in caught.value.detail
+
+
+class HeldSharedSecret:
+    place = "the control database"
+
+    def __init__(self, secret: str | None = None, first: str | None = None) -> None:
+        self.secret = secret
+        self.first = first
+
+    async def find(self) -> str | None:
+        return self.secret
+
+    async def keep(self, secret: str) -> str:
+        self.secret = self.first or secret
+        return self.secret
+
+
+async def test_machines_without_a_setting_share_what_the_first_one_made() -> None:
+    shared = HeldSharedSecret()
+    made = await shared_secret_of("", shared)
+    assert len(made) >= 43  # 256 bits
+    assert await shared_secret_of("", shared) == made
+    assert await shared_secret_of("", HeldSharedSecret(first=SECRET)) == SECRET  # another was first just now
+
+
+async def test_with_a_setting_machines_keep_nothing() -> None:
+    shared = HeldSharedSecret()
+    assert await shared_secret_of(SECRET, shared) == SECRET
+    assert shared.secret is None
+
+
+@pytest.mark.parametrize(("setting", "kept"), [("short", None), ("", "short"), ("", "")])
+async def test_a_shared_secret_that_could_be_guessed_is_refused_and_not_shown(setting: str, kept: str | None) -> None:
+    with pytest.raises(Unusable) as caught:
+        await shared_secret_of(setting, HeldSharedSecret(kept))
     assert "short" not in caught.value.detail

@@ -115,3 +115,60 @@ async def test_measure_sets_the_gauges(world: World) -> None:
     assert world.gauges.values == {
         "queue_events": 3, "queue_bytes": 10, "queue_oldest_seconds": 1.5, "store_events": 7, "store_bytes": 4096,
     }  # fmt: skip
+
+
+# --- with a spool ----------------------------------------------------------------------------------------------------
+
+
+async def with_spool(world: World, blocks: int) -> Health:
+    async def spooled() -> QueueDepth:
+        return QueueDepth(blocks, blocks * 10, blocks * 100, 2.5)
+
+    return Health(
+        world.watched, world.store, Letters(), world.clock, world.gauges,  # type: ignore[arg-type]  # enough of the ports
+        about=About("postgres", "1.2.3"), free_bytes=lambda: world.free, min_free_bytes=1000, spooled=spooled,
+    )  # fmt: skip
+
+
+async def test_with_a_spool_a_queue_that_is_away_is_said_and_not_fatal(world: World) -> None:
+    world.queue.depth_error = Unavailable("connection refused")
+    found = await (await with_spool(world, 3)).ready()
+    assert found.ok
+    assert found.parts == {
+        "server": "ok", "queue": "connection refused", "disk": "ok",
+        "spool": "3 blocks wait on this machine for the queue",
+    }  # fmt: skip
+
+
+async def test_with_an_empty_spool_and_a_queue_that_is_there_all_is_well(world: World) -> None:
+    found = await (await with_spool(world, 0)).ready()
+    assert found.ok
+    assert set(found.parts.values()) == {"ok"}
+
+
+async def test_with_a_spool_a_commit_that_failed_is_fatal_since_the_spool_did_not_take_it_either(world: World) -> None:
+    health = await with_spool(world, 3)
+    await world.commit(Unavailable("no space left on device"))
+    found = await health.ready()
+    assert not found.ok
+    assert "no space left" in found.parts["queue"]
+
+
+async def test_with_a_spool_a_full_disk_is_fatal(world: World) -> None:
+    world.free = 999
+    assert not (await (await with_spool(world, 3)).ready()).ok
+
+
+async def test_status_and_gauges_tell_of_the_spool_while_the_queue_is_away(world: World) -> None:
+    world.queue.depth_error = Unavailable("connection refused")
+    health = await with_spool(world, 3)
+    status = await health.status()
+    assert status["spool"] == {"blocks": 3, "events": 30, "bytes": 300, "oldest_seconds": 2.5}
+    assert status["ready"] is True
+    assert status["problems"] == {"queue": "connection refused"}
+    await health.measure()
+    assert (world.gauges.values["spool_events"], world.gauges.values["spool_bytes"]) == (30, 300)
+
+
+async def test_without_a_spool_nothing_is_said_of_one(world: World) -> None:
+    assert "spool" not in await world.health.status()

@@ -100,7 +100,7 @@ class FakeEvents:
         if filter.within is not None:
             inner = self._matching(bucket_id, filter.within)
             return [event for event in self._matching(bucket_id, replace(filter, within=None)) if event in inner]
-        unknown = {one.name for one in fields(filter) if getattr(filter, one.name) not in (None, ())} - _KNOWN
+        unknown = {one.name for one in fields(filter) if getattr(filter, one.name)} - _KNOWN
         assert not unknown, f"this store does not know {unknown}"
         return [
             event

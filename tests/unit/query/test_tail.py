@@ -291,7 +291,7 @@ async def test_a_page_that_is_not_full_is_not_followed_at_once() -> None:
 
 async def test_the_position_is_the_newest_one_and_what_is_stored_later_comes_behind_it() -> None:
     desk = Desk(stored=5)
-    items = desk.follow(after=await desk.tail.position())
+    items = desk.follow(after=await desk.tail.position(WHOLE))
     await desk.clock.advance(0)
     await desk.store(stored_event(6))
     await desk.clock.advance(1)

@@ -20,7 +20,8 @@ OURS = [kind for kind in every(HeadraceError) if kind.__module__ == "headrace.er
 EXPECTED = {
     "Malformed": 400, "Unauthenticated": 401, "Forbidden": 403, "NotFound": 404, "Conflict": 409, "Gone": 410,
     "TooLarge": 413, "Unsupported": 415, "Invalid": 422, "OverQuota": 429, "Unavailable": 503, "Overloaded": 503,
-    "QueryTimeout": 503, "OutcomeUnknown": 503, "Unusable": 503, "NewerFormat": 503, "DirectoryLocked": 503,
+    "QueryTimeout": 503, "PartlyStored": 503, "OutcomeUnknown": 503, "Unusable": 503, "NewerFormat": 503,
+    "DirectoryLocked": 503,
 }  # fmt: skip
 
 

@@ -9,11 +9,13 @@ import asyncio
 import base64
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from headrace.adapters.oidc._remembered import Document, Remembered
 from headrace.errors import Unauthenticated, Unavailable
+from headrace.kit.breaker import Breaker
 from headrace.ports.clock import Clock
 
 if TYPE_CHECKING:
@@ -39,13 +41,15 @@ class OidcProvider:
         clock: Clock,
         *,
         timeout_seconds: float = _SECONDS,
+        breaker: Breaker | None = None,
     ) -> None:
-        """`scopes` are separated by spaces."""
+        """`scopes` are separated by spaces. The breaker counts what is no usable answer; a refusal is one."""
         self._issuer = issuer
         self._client_id = client_id
         self._client_secret = client_secret
         self._scopes = scopes
         self._timeout_seconds = timeout_seconds
+        self._breaker = breaker
         self._client: httpx2.AsyncClient | None = None
         self._discovery = Remembered(self._discover, clock, _DISCOVERY_SECONDS)
         self._keys = Remembered(self._fetch_keys, clock, _KEYS_SECONDS)
@@ -125,6 +129,12 @@ class OidcProvider:
 
     async def _ask(self, method: str, address: str, *, form: Mapping[str, str] | None = None) -> tuple[int, Document]:
         """The status and the JSON object of the answer ({} for none). Raises Unavailable."""
+        with self._breaker.watch() if self._breaker else nullcontext():
+            return await self._ask_watched(method, address, form)
+
+    async def _ask_watched(
+        self, method: str, address: str, form: Mapping[str, str] | None
+    ) -> tuple[int, Document]:
         import httpx2
 
         try:

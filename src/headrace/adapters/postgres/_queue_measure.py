@@ -14,6 +14,7 @@ from headrace.model.block import Block
 
 _FRESH_SECONDS = 0.5
 _COST = 20  # a measurement that took long is good for so many times longer: 5 % of the time, however much waits
+_LONGEST_SECONDS = 5.0  # but no longer: it may be the network that was slow, and others ack meanwhile
 
 
 class Amount(NamedTuple):
@@ -42,13 +43,22 @@ class Measure:
         """With those that are being put."""
         return self.amount.bytes + self._reserved
 
-    async def refresh(self) -> None:
-        """Measure, unless that was done just now. Raises Unavailable."""
+    async def refresh(self, patience: float | None = None) -> None:
+        """Measure, unless that was done just now; after `patience` seconds be content with what is known already.
+
+        Raises Unavailable.
+        """
         if self._asking is None:
             if self._loop.time() < self._fresh_until:
                 return
             self._asking = asyncio.create_task(self._measure())
-        await asyncio.shield(self._asking)  # a caller who leaves must not stop it for others
+            self._asking.add_done_callback(_look_at)
+        asking = self._asking
+        if patience is not None and self._fresh_until:
+            await asyncio.wait({asking}, timeout=patience)
+            if not asking.done():
+                return
+        await asyncio.shield(asking)  # a caller who leaves must not stop it for others
 
     def begin(self, size: int) -> None:
         """A put begins; `end` must follow."""
@@ -76,9 +86,15 @@ class Measure:
             took = self._loop.time() - began
             # Whether it saw what was put meanwhile is unknown: too much for half a second is better than too little.
             self.amount = _sum(found, self._put_meanwhile)
-            self._fresh_until = began + took + max(_FRESH_SECONDS, _COST * took)
+            self._fresh_until = began + took + min(max(_FRESH_SECONDS, _COST * took), _LONGEST_SECONDS)
         finally:
             self._asking = None
+
+
+def _look_at(asking: asyncio.Task[None]) -> None:
+    """Everyone who waited may have gone: an exception that nobody fetched is not worth a warning."""
+    if not asking.cancelled():
+        asking.exception()
 
 
 def _sum(one: Amount, other: Amount) -> Amount:

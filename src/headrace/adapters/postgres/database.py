@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -17,8 +18,10 @@ from psycopg_pool import AsyncConnectionPool
 
 from headrace.adapters.postgres.faults import NotConnected, is_failure, reading, writing
 from headrace.errors import Unavailable, Unusable
-from headrace.kit.breaker import Breaker
+from headrace.kit.breaker import Breaker, State
 from headrace.ports.clock import Clock
+
+_log = logging.getLogger(__name__)
 
 Connection: TypeAlias = "psycopg.AsyncConnection[tuple[Any, ...]]"
 
@@ -31,6 +34,7 @@ _PARAMETERS = {
     "tcp_user_timeout": "15000",
 }
 _PATIENCE = 6.0  # seconds for a connection of the pool: one more than `connect_timeout`
+_TRIAL_SECONDS = 3.0
 _RECONNECT_SECONDS = 0.0  # the pool's own retries would keep those who wait from hearing of it; ours are the breaker's
 _ENDS_CONNECTION = (errors.ReadOnlySqlTransaction, errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
 
@@ -54,8 +58,11 @@ class Database:
         self.name = name
         self.conninfo = conninfo(url)
         self.breaker = Breaker(
-            name, clock.monotonic, Unavailable, is_failure, failures=options.failures, seconds=options.seconds
-        )
+            name, clock.monotonic, Unavailable, is_failure,
+            failures=options.failures, seconds=options.seconds, on_open=self._begin_trials,
+        )  # fmt: skip
+        self._pause = options.seconds
+        self._trials: asyncio.Task[None] | None = None
         self._pool = AsyncConnectionPool(
             self.conninfo,
             kwargs={"autocommit": True, "prepare_threshold": None},
@@ -77,6 +84,9 @@ class Database:
 
     async def close(self) -> None:
         """Let go of every connection."""
+        if self._trials is not None:
+            self._trials.cancel()
+            await asyncio.gather(self._trials, return_exceptions=True)
         await self._pool.close()
 
     @asynccontextmanager
@@ -89,13 +99,11 @@ class Database:
         connection = await self._take(min(seconds, _PATIENCE))
         self._in_use += 1
         try:
-            async with connection:
-                with _deadline(connection, seconds):
-                    try:
-                        yield connection
-                    except _ENDS_CONNECTION:
-                        await connection.close()  # the server is not what it was: the next one finds the right one
-                        raise
+            with _deadline(connection, seconds):
+                yield connection  # the pool rolls back what is left open; to commit nothing would cost 40 µs
+        except _ENDS_CONNECTION:
+            await connection.close()  # the server is not what it was: the next one finds the right one
+            raise
         finally:
             self._in_use -= 1
             await self._pool.putconn(connection)
@@ -108,13 +116,15 @@ class Database:
             self._refused = asyncio.get_running_loop().create_future()
         refused = self._refused
         taking = asyncio.create_task(self._pool.getconn(seconds))
+        waited: set[asyncio.Future[Any]] = {taking, refused}
         try:
-            await asyncio.wait({taking, refused}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         except BaseException:
             taking.add_done_callback(self._give_back)
             taking.cancel()
             raise
         if not taking.done():
+            taking.add_done_callback(self._give_back)
             taking.cancel()
             raise NotConnected("it takes no connections")
         return taking.result()
@@ -131,6 +141,21 @@ class Database:
             self._returning.add(returning)
             returning.add_done_callback(self._returning.discard)
 
+    def _begin_trials(self) -> None:
+        self._trials = asyncio.create_task(self._try_until_well(), name=f"trials of {self.name}")
+
+    async def _try_until_well(self) -> None:
+        """So that no request waits for a server that may still hang."""
+        while self.breaker.state is not State.CLOSED:
+            await asyncio.sleep(self._pause)
+            try:
+                with self.breaker.trial(), reading(self.name):
+                    async with self.connection(_TRIAL_SECONDS) as connection:
+                        await connection.execute("SELECT 1")
+            except Unavailable:
+                continue
+            except Exception:  # noqa: BLE001 - without this task the breaker would stay open for good
+                _log.exception("%s is tried again after an error", self.name)
 
     @asynccontextmanager
     async def asking(self, seconds: float) -> AsyncIterator[Connection]:

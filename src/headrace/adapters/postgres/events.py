@@ -33,7 +33,7 @@ _CHANGE_SECONDS = 120.0
 _ASK_SECONDS = 5.0
 WRITERS = 3  # one writes, one deletes, one answers what is stored
 _STORED = "SELECT DISTINCT block_id FROM stored_blocks WHERE block_id = ANY(%s) AND bucket_id = %s"
-_CLAIM = "INSERT INTO event_shard SELECT %s WHERE NOT EXISTS (SELECT FROM event_shard)"
+_CLAIM = "INSERT INTO event_shard VALUES (%s) ON CONFLICT DO NOTHING"
 _FORGET = (
     "DELETE FROM stored_blocks WHERE stored_at < %(blocks)s",
     "DELETE FROM event_ids WHERE seen_at < %(ids)s",

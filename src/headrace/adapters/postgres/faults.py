@@ -47,7 +47,7 @@ def writing(what: str) -> Iterator[None]:
         yield
     except errors.IntegrityError as exc:
         raise Unavailable(f"{what} was changed by another at the same moment: {_first_line(exc)}") from exc
-    except (psycopg.DataError, errors.ProgramLimitExceeded) as exc:
+    except (psycopg.DataError, errors.ProgramLimitExceeded, UnicodeError) as exc:
         raise Poison(f"cannot be stored: {_first_line(exc)}") from exc
     except errors.QueryCanceled as exc:
         raise Unavailable(f"{what} took too long to write") from exc

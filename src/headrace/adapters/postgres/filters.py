@@ -9,7 +9,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from headrace.adapters.postgres.attributes import attribute_condition
-from headrace.adapters.postgres.schema import INDEXED_LENGTH, indexed
+from headrace.adapters.postgres.schema import LONGEST_INDEXED, fits
 from headrace.adapters.postgres.search_text import folded
 from headrace.kit.times import LATEST, from_datetime, to_datetime
 from headrace.model.query import ActionMatch, EventFilter, Position, Word
@@ -39,10 +39,16 @@ class Condition:
             self.add(f"{column} = ANY(%s)", list(values))
 
     def add_indexed(self, column: str, values: Sequence[str]) -> None:
-        """The same for a column of which the index has the beginning."""
-        self.add_any(indexed(column), list(dict.fromkeys(value[:INDEXED_LENGTH] for value in values)))
-        if any(len(value) >= INDEXED_LENGTH for value in values):
-            self.add_any(column, values)
+        """The same for a column whose index leaves out long values."""
+        self.add_any(column, values)
+        if values and not any(_is_long(value) for value in values):
+            self.add(fits(column))
+
+    def add_either(self, entries: Sequence[Condition]) -> None:
+        """Any of them, if there are any."""
+        if entries:
+            params = (param for entry in entries for param in entry.params)
+            self.add(" OR ".join(f"({entry.sql})" for entry in entries), *params)
 
     @property
     def sql(self) -> str:
@@ -73,7 +79,7 @@ def _add_parts(result: Condition, wanted: EventFilter) -> None:
     _add_actions(result, wanted.actions)
     for match in wanted.attributes:
         result.add(*attribute_condition(match))
-    _add_texts(result, wanted)
+    result.add_either([_words(words) for words in wanted.texts])
 
 
 def add_times(result: Condition, since: int | None, until: int | None) -> Condition:
@@ -104,29 +110,26 @@ def clamped(time: int) -> int:
 
 
 def _add_actions(result: Condition, actions: Sequence[ActionMatch]) -> None:
-    exact = [action.text for action in actions if not action.prefix]
-    either = Condition()
-    for action in actions:
-        if action.prefix:
-            part = _beginning(action.text)
-            either.add(part.sql, *part.params)
-    if exact:
-        part = Condition()
-        part.add_indexed("action", exact)
-        either.add(part.sql, *part.params)
-    if either.parts:
-        result.add(" OR ".join(either.parts), *either.params)
+    entries = [_beginning(action.text) for action in actions if action.prefix]
+    if exact := [action.text for action in actions if not action.prefix]:
+        entries.append(Condition())
+        entries[-1].add_indexed("action", exact)
+    result.add_either(entries)
 
 
 def _beginning(prefix: str) -> Condition:
     """As a range, which the index serves: COLLATE "C" orders by code points."""
-    part, head = Condition(), prefix[:INDEXED_LENGTH]
-    part.add(f"{indexed('action')} >= %s", head)
-    if (end := _successor(head)) is not None:
-        part.add(f"{indexed('action')} < %s", end)
-    if head != prefix:
-        part.add("starts_with(action, %s)", prefix)
+    part = Condition()
+    part.add("action >= %s", prefix)
+    if (end := _successor(prefix)) is not None:
+        part.add("action < %s", end)
+    if not _is_long(prefix):  # two indexes together have every action
+        part.add(f"{fits('action')} OR octet_length(action) > {LONGEST_INDEXED}")
     return part
+
+
+def _is_long(value: str) -> bool:
+    return len(value.encode(errors="replace")) > LONGEST_INDEXED
 
 
 def _successor(prefix: str) -> str | None:
@@ -136,14 +139,6 @@ def _successor(prefix: str) -> str | None:
         return None
     point = ord(head[-1]) + 1
     return head[:-1] + chr(_SURROGATES.stop if point in _SURROGATES else point)
-
-
-def _add_texts(result: Condition, wanted: EventFilter) -> None:
-    entries = [_words(words) for words in wanted.texts]
-    if entries:
-        result.add(
-            " OR ".join(f"({entry.sql})" for entry in entries), *(param for entry in entries for param in entry.params)
-        )
 
 
 def _words(words: Sequence[Word]) -> Condition:

@@ -15,6 +15,8 @@ from headrace.kit.times import DAY
 from headrace.model.event import LEVELS
 from headrace.model.query import EventFilter, FacetValue, GroupField, HistogramBar
 
+# The planner expects a bar for each different time, and would sort all events; a hash table of the few bars takes half.
+_FEW_GROUPS = "SET LOCAL enable_sort = off"
 _FACET_COLUMNS = {"actor": "actor_id", "target": "target_id"}
 
 
@@ -31,10 +33,16 @@ async def histogram(
     where = add_times(condition(bucket_id, wanted), *times)
     sql = (
         f"SELECT date_bin(%s, time, 'epoch'), {by or 'NULL'}, count(*) FROM events WHERE {where.sql}"
-        " GROUP BY 1, 2 ORDER BY 1, 2"
+        " GROUP BY 1, 2"
     )
+    await connection.execute(_FEW_GROUPS)
     rows = await fetch(connection, sql, [timedelta(microseconds=interval), *where.params])
-    return _bars(((bar + Y2K, part, count) for bar, part, count in rows), by)
+    return _bars(((bar + Y2K, part, count) for bar, part, count in sorted(rows, key=_bar_and_part)), by)
+
+
+def _bar_and_part(row: tuple[Any, ...]) -> tuple[int, bool, Any]:
+    bar, part, _ = row
+    return bar, part is None, part
 
 
 def _bars(rows: Iterable[tuple[int, Any, int]], by: GroupField | None) -> list[HistogramBar]:

@@ -7,14 +7,12 @@ update then touches no index at all.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from headrace.adapters.postgres.database import Connection, Database
-from headrace.adapters.postgres.faults import reading, writing
 from headrace.adapters.postgres.layout import Layout
 from headrace.errors import Unavailable
 from headrace.kit.attempt_log import seconds_until_room
@@ -23,23 +21,19 @@ from headrace.ports.clock import Clock
 from headrace.ports.limiter import Lease, Limit
 
 _BUCKET, _LOG = 0, 1  # kinds of rows: `state` is (tokens, when they were counted), or the times of attempts
-_PATIENCE = 2.0  # seconds for a connection: callers that are not served go on by themselves
-_SECONDS = 2.0
+_SECONDS = 2.0  # for a connection, and with it: callers that are not served go on by themselves
 _TRIES = 3  # to lock a row that is swept away or forgiven again and again
 _SWEEP_SECONDS = 60.0
 _SWEPT = 10_000  # at once, in about 20 ms
 
-LIMITER = Layout(
-    "limiter",
-    [
-        [
-            "CREATE UNLOGGED TABLE headrace_limits (kind smallint NOT NULL, key text NOT NULL, "
-            "state double precision[] NOT NULL DEFAULT '{}', until double precision NOT NULL DEFAULT 0, "
-            "PRIMARY KEY (kind, key)) "
-            "WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_cost_delay = 0)"
-        ]
-    ],
-)
+_TABLE = """
+CREATE UNLOGGED TABLE headrace_limits (
+    kind smallint NOT NULL, key text NOT NULL,
+    state double precision[] NOT NULL DEFAULT '{}', until double precision NOT NULL DEFAULT 0,
+    PRIMARY KEY (kind, key)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_cost_delay = 0)
+"""
+LIMITER = Layout("limiter", [[_TABLE]])
 """Times are seconds since 1970. From `until` on a row is as good as none; a new one is locked by who made it."""
 
 _WAIT = "SET LOCAL lock_timeout = '1s'"
@@ -47,12 +41,13 @@ _MAKE = "INSERT INTO headrace_limits (kind, key) VALUES (%s, %s) ON CONFLICT DO 
 _LOCK = "SELECT state FROM headrace_limits WHERE kind = %s AND key = %s FOR UPDATE"
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::double precision"  # asked once the row is ours: never before it
 _KEEP = "UPDATE headrace_limits SET state = %s::double precision[], until = %s WHERE kind = %s AND key = %s"
-_PEEK = f"SELECT state, ({_NOW}) FROM headrace_limits WHERE kind = %s AND key = %s"
+_PEEK = f"SELECT state, ({_NOW}) FROM headrace_limits WHERE kind = %s AND key = %s"  # noqa: S608 - constants
 _FORGIVE = "DELETE FROM headrace_limits WHERE kind = %s AND key = %s"
-_SWEEP = (
-    "DELETE FROM headrace_limits WHERE (kind, key) IN (SELECT kind, key FROM headrace_limits "
-    f"WHERE until <= ({_NOW}) LIMIT {_SWEPT} FOR UPDATE SKIP LOCKED)"
+_SWEEP = f"""
+DELETE FROM headrace_limits WHERE (kind, key) IN (
+    SELECT kind, key FROM headrace_limits WHERE until <= ({_NOW}) LIMIT {_SWEPT} FOR UPDATE SKIP LOCKED
 )
+"""  # noqa: S608 - constants
 
 
 @dataclass(slots=True)
@@ -86,6 +81,8 @@ class PostgresLimiter:
 
     async def attempt(self, key: str, limit: Limit) -> float:
         await self._sweep()
+        if (wait := await self.peek(key, limit)) > 0:
+            return wait  # who knocks at a closed door waits for no lock, and holds nobody up
         async with self._locked(_LOG, key) as row:
             log = _log(row.state, row.now)
             wait = seconds_until_room(log, limit.count, limit.seconds, row.now)
@@ -95,15 +92,13 @@ class PostgresLimiter:
         return wait
 
     async def peek(self, key: str, limit: Limit) -> float:
-        with self._database.breaker.watch(), reading("the limits"):
-            async with self._connection() as connection:
-                row = await (await connection.execute(_PEEK, (_LOG, key))).fetchone()
+        async with self._database.asking(_SECONDS) as connection:
+            row = await (await connection.execute(_PEEK, (_LOG, key))).fetchone()
         return seconds_until_room(_log(*row), limit.count, limit.seconds, row[1]) if row is not None else 0.0
 
-    async def forgive(self, key: str, limit: Limit) -> None:
-        with self._database.breaker.watch(), writing("the limits"):
-            async with self._connection() as connection:
-                await connection.execute(_FORGIVE, (_LOG, key))
+    async def forgive(self, key: str, limit: Limit) -> None:  # noqa: ARG002 - the port's: here a row is one key's
+        async with self._database.changing(_SECONDS) as connection:
+            await connection.execute(_FORGIVE, (_LOG, key))
 
     async def give_back(self, key: str, limit: Limit) -> None:
         async with self._locked(_LOG, key) as row:
@@ -113,30 +108,19 @@ class PostgresLimiter:
     @asynccontextmanager
     async def _locked(self, kind: int, key: str) -> AsyncIterator[_Row]:
         """What is kept in the row is written when the block is left. Two round trips. Raises Unavailable."""
-        with self._database.breaker.watch(), writing("the limits"):
-            async with self._connection() as connection, connection.pipeline(), connection.transaction():
-                row = await _lock(connection, kind, key)
-                yield row
-                if row.until is not None:
-                    await connection.execute(_KEEP, (row.state, row.until, kind, key))
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    connection = await stack.enter_async_context(self._database.connection(_SECONDS))
-            except TimeoutError as exc:
-                raise Unavailable("The limits cannot be reached: no connection in time.") from exc
-            yield connection
+        async with self._database.changing(_SECONDS) as connection, connection.pipeline(), connection.transaction():
+            row = await _lock(connection, kind, key)
+            yield row
+            if row.until is not None:
+                await connection.execute(_KEEP, (row.state, row.until, kind, key))
 
     async def _sweep(self) -> None:
         """Now and then, and again at once while there is more; whoever comes first does it."""
         if self._monotonic() < self._sweep_at:
             return
         self._sweep_at = self._monotonic() + _SWEEP_SECONDS
-        with suppress(Unavailable), self._database.breaker.watch(), writing("the limits"):
-            async with self._connection() as connection:
+        with suppress(Unavailable):
+            async with self._database.changing(_SECONDS) as connection:
                 if (await connection.execute(_SWEEP)).rowcount == _SWEPT:
                     self._sweep_at = self._monotonic()
 

@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 DEFAULT_MAX_BYTES = 1024**3
 CONNECTIONS = 3  # a put, a receive, and one of: ack, renewal, measurement, NOTIFY
 _PUT_SECONDS = 5.0
+_MEASURE_PATIENCE = 0.5  # seconds that a put waits to know how much waits: a client waits for both
 _SECONDS = 10.0  # for anything else: a claim reads 16 MiB
 _CLOSE_SECONDS = 2.0
 _RECEIVE_BYTES = 16 * 1024 * 1024
@@ -51,6 +52,8 @@ class PostgresQueue:
         self._leases = Leases(self._renew)
         self._behind: set[asyncio.Task[None]] = set()
         self._events_per_block = 1.0
+        self._migrate = True
+        self._prepared = False
         self._closed = False
 
     @classmethod
@@ -63,13 +66,16 @@ class PostgresQueue:
         max_bytes: int = DEFAULT_MAX_BYTES,
         options: BreakerOptions | None = None,
         migrate: bool = True,
+        may_be_away: bool = False,
     ) -> PostgresQueue:
-        """`direct_url` leads past a pooler, to be woken by NOTIFY. Raises Unusable, NewerFormat or Unavailable."""
+        """`direct_url` leads past a pooler, to be woken by NOTIFY. Raises Unusable, NewerFormat and, unless it
+        `may_be_away` (there is a spool), Unavailable."""
         database = Database(url, clock, name="the queue's database", size=CONNECTIONS, options=options)
         queue = cls(database, clock, direct_url or url, max_bytes)
+        queue._migrate = migrate
         await database.open()
         try:
-            await prepare(database, LAYOUT, migrate=migrate)
+            await queue._prepare(may_be_away=may_be_away)
         except BaseException:
             await database.close()
             raise
@@ -136,11 +142,20 @@ class PostgresQueue:
     async def _check_room(self, size: int) -> None:
         if self._closed:
             raise Unavailable("the queue is closed")
-        await self._measure.refresh()
+        await self._measure.refresh(_MEASURE_PATIENCE)
         if self._measure.bytes + size > self._max_bytes:
             raise Overloaded(
                 f"{self._measure.bytes} of {self._max_bytes} bytes wait in the queue; send it again later"
             )
+
+    async def _prepare(self, *, may_be_away: bool = False) -> None:
+        try:
+            await prepare(self._database, LAYOUT, migrate=self._migrate)
+            self._prepared = True
+        except Unavailable as exc:
+            if not may_be_away:
+                raise
+            _log.warning("%s; it is tried again with each use", exc.detail)
 
     async def _insert(self, block: Block, size: int) -> None:
         with self._database.breaker.watch(), committing(self._database.name):
@@ -196,6 +211,8 @@ class PostgresQueue:
         return Amount(blocks, events, size), None if oldest is None else oldest.int
 
     async def _run(self, statement: str, values: Mapping[str, Any], seconds: float = _SECONDS) -> Rows:
+        if not self._prepared:
+            await self._prepare()
         with self._database.breaker.watch(), reading(self._database.name):
             async with self._database.connection(seconds) as connection:
                 cursor = await connection.execute(statement, values, binary=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from email.message import EmailMessage
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from headrace.errors import HeadraceError, Invalid, Unavailable, Unusable
+from headrace.kit.breaker import Breaker
 from headrace.kit.letter import compose, parse_sender
 from headrace.ports.clock import Clock
 from headrace.ports.notifier import Mail
@@ -44,26 +46,37 @@ class SmtpNotifier:
     """A connection for each mail: there are few. Certificates are checked, and a password is sent through TLS only
     (or to this machine): a stranger in between could otherwise strip STARTTLS and read it."""
 
-    def __init__(self, url: str, sender: str, clock: Clock, *, timeout: float = 10.0) -> None:
-        """`sender` is `Name <address>`; `timeout` in seconds is for each answer, and twice that for all of a mail.
+    def __init__(
+        self, url: str, sender: str, clock: Clock, *, timeout: float = 10.0, breaker: Breaker | None = None
+    ) -> None:
+        """`sender` is `Name <address>`; `timeout` in seconds is for each answer, and twice that for all of a mail. The
+        breaker counts what is no answer: a server that refuses a mail is there.
 
         Raises Unusable for a URL or a sender that will not do; its text holds no password.
         """
         self._server = _parse(url)
         self._clock = clock
         self._timeout = timeout
+        self._breaker = breaker
         try:
             self._sender = parse_sender(sender)
         except ValueError as exc:
             raise Unusable(f"The sender of mail, {sender!r}, is not of the form `Name <address>`.") from exc
 
     async def send(self, mail: Mail) -> None:
-        from aiosmtplib import SMTPException
-
         try:
             message = compose(self._sender, mail.to, mail.subject, mail.text, self._clock.now())
         except ValueError as exc:
             raise Invalid(f"This mail cannot be sent: {exc}.") from exc
+        with self._breaker.watch() if self._breaker else nullcontext():
+            refusal = await self._deliver(message)
+        if refusal is not None:
+            raise _translated(refusal) from refusal
+
+    async def _deliver(self, message: EmailMessage) -> Exception | None:
+        """The refusal, if the server answered with one. Raises Unavailable when it gave no answer."""
+        from aiosmtplib import SMTPException
+
         sent = False
         try:
             async with asyncio.timeout(2 * self._timeout), self._connected() as client:
@@ -71,8 +84,12 @@ class SmtpNotifier:
                 sent = True
                 await client.quit()
         except (SMTPException, OSError) as exc:  # TimeoutError and ssl.SSLError are OSErrors
-            if not sent:  # trying again because of a bad good-bye would send it twice
-                raise _translated(exc) from exc
+            if sent:  # trying again because of a bad good-bye would send it twice
+                return None
+            if _is_answer(exc):
+                return exc
+            raise _translated(exc) from exc
+        return None
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[SMTP]:
@@ -115,11 +132,26 @@ def _parse(url: str) -> _Server:
     return _Server(host, port or usual, tls, user, unquote(parts.password) if parts.password else None)
 
 
+def _is_answer(exc: Exception) -> bool:
+    """Whether the server speaks with us, and is not just closing (RFC 5321, 3.8)."""
+    from aiosmtplib import SMTPResponseException
+
+    refusal = _first(exc)
+    return isinstance(refusal, SMTPResponseException) and refusal.code != 421
+
+
+def _first(exc: Exception) -> Exception:
+    """Why the first recipient was refused, who is the only one; any other error as it is."""
+    from aiosmtplib import SMTPRecipientsRefused
+
+    return exc.recipients[0] if isinstance(exc, SMTPRecipientsRefused) and exc.recipients else exc
+
+
 def _translated(exc: Exception) -> HeadraceError:
     """What the server said is left out but for its number: it may quote addresses, or what it was sent."""
-    from aiosmtplib import SMTPDataError, SMTPRecipientRefused, SMTPRecipientsRefused, SMTPResponseException
+    from aiosmtplib import SMTPDataError, SMTPRecipientRefused, SMTPResponseException
 
-    refusal = exc.recipients[0] if isinstance(exc, SMTPRecipientsRefused) and exc.recipients else exc
+    refusal = _first(exc)
     if isinstance(refusal, SMTPRecipientRefused | SMTPDataError) and refusal.code >= 500:
         return Invalid(f"The mail server refused this mail for good ({refusal.code}).")
     if isinstance(refusal, SMTPResponseException):

@@ -104,7 +104,7 @@ class SqlAccounts:
         # Looked through here: not every engine knows upper and lower case beyond ASCII.
         users: list[User] = []
         wanted, position = (q or "").casefold(), after or ""
-        async with self._database.reading() as session:
+        async with self._database.reading(long=bool(wanted)) as session:
             while len(users) < limit:
                 size = _WALK if wanted else limit
                 page = select(UserRow).where(UserRow.id > position).order_by(UserRow.id).limit(size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
@@ -19,8 +20,10 @@ from headrace.adapters.sql.failures import is_failure, opening, translated
 from headrace.adapters.sql.migrate import HEAD, VERSION, is_current
 from headrace.adapters.sql.migrate import migrate as migrate_database
 from headrace.errors import OutcomeUnknown, Unavailable, Unsupported, Unusable
-from headrace.kit.breaker import Breaker
+from headrace.kit.breaker import Breaker, State
 from headrace.ports.clock import Clock
+
+_log = logging.getLogger(__name__)
 
 FILE_NAME = "control.db"
 _NAME = "the control database"
@@ -42,12 +45,14 @@ class ControlDatabase:
     `breaker` stands before a database on a server, which may be away; a file has none.
     """
 
-    def __init__(self, engine: AsyncEngine, breaker: Breaker | None = None) -> None:
+    def __init__(self, engine: AsyncEngine, clock: Clock | None = None, options: ControlOptions | None = None) -> None:
         self._engine = engine
         self._reader = engine.execution_options(**{USE: Use.READ})
         self._writer = engine.execution_options(**{USE: Use.CHANGE})
         self._seconds = patience(engine)
-        self.breaker = breaker
+        self._pause = (options or ControlOptions()).seconds
+        self._trials: asyncio.Task[None] | None = None
+        self.breaker = None if clock is None else self._breaker(clock, options or ControlOptions())
 
     @classmethod
     async def open(
@@ -66,7 +71,7 @@ class ControlDatabase:
         except BaseException:
             await engine.dispose()
             raise
-        return cls(engine, _breaker(clock, options) if sqlite_path(engine) is None and clock is not None else None)
+        return cls(engine, clock if sqlite_path(engine) is None else None, options)
 
     @property
     def on_server(self) -> bool:
@@ -74,10 +79,11 @@ class ControlDatabase:
         return sqlite_path(self._engine) is None
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncSession]:
-        """For one statement, which sees one state of the data. Raises Unavailable."""
+    async def reading(self, *, long: bool = False) -> AsyncIterator[AsyncSession]:
+        """For one statement, which sees one state of the data; `long`: for many. Raises Unavailable."""
         with self._watched(), translated():
-            async with asyncio.timeout(self._seconds), AsyncSession(self._reader) as session:
+            limit = asyncio.timeout(None if long else self._seconds)
+            async with limit, AsyncSession(self._reader) as session:
                 yield session
 
     @asynccontextmanager
@@ -95,6 +101,28 @@ class ControlDatabase:
                 await session.flush()
                 with _in_mid_commit(deadline):
                     await session.commit()
+
+    def _breaker(self, clock: Clock, options: ControlOptions) -> Breaker:
+        return Breaker(
+            _NAME, clock.monotonic, Unavailable, is_failure,
+            failures=options.failures, seconds=options.seconds, on_open=self._begin_trials,
+        )  # fmt: skip
+
+    def _begin_trials(self) -> None:
+        self._trials = asyncio.create_task(self._try_until_well(), name=f"trials of {_NAME}")
+
+    async def _try_until_well(self) -> None:
+        """So that no request waits for a server that may still hang."""
+        while self.breaker is not None and self.breaker.state is not State.CLOSED:
+            await asyncio.sleep(self._pause)
+            try:
+                with self.breaker.trial(), translated():
+                    async with asyncio.timeout(self._seconds), AsyncSession(self._reader) as session:
+                        await session.execute(select(1))
+            except Unavailable:
+                continue
+            except Exception:  # noqa: BLE001 - without this task the breaker would stay open for good
+                _log.exception("%s is tried again after an error", _NAME)
 
     def _watched(self) -> AbstractContextManager[None]:
         return nullcontext() if self.breaker is None else self.breaker.watch()
@@ -119,6 +147,9 @@ class ControlDatabase:
 
     async def close(self) -> None:
         """Let go of the connection. What was begun is finished or undone."""
+        if self._trials is not None:
+            self._trials.cancel()
+            await asyncio.gather(self._trials, return_exceptions=True)
         await self._engine.dispose()
 
 
@@ -140,12 +171,6 @@ def rowcount(done: Result[Any]) -> int:  # Any: whatever the rows would be, if t
     """How many rows an update or delete matched."""
     assert isinstance(done, CursorResult)
     return done.rowcount
-
-
-def _breaker(clock: Clock, options: ControlOptions) -> Breaker:
-    return Breaker(
-        _NAME, clock.monotonic, Unavailable, is_failure, failures=options.failures, seconds=options.seconds
-    )
 
 
 @contextmanager

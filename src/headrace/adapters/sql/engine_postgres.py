@@ -43,8 +43,9 @@ RV = TypeVar("RV")
 
 
 class ImpatientConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
-    """One whose every exchange with the server ends in time, and at once when its task is cancelled: by cutting the
-    connection from below. psycopg would ask the server to stop and wait for its answer; one that hangs gives none."""
+    """One whose every exchange with the server ends in time, by cutting the connection from below, or at once when its
+    task is cancelled (SQLAlchemy then drops the connection). psycopg itself would ask the server to stop and wait for
+    its answer; one that hangs gives none."""
 
     seconds = _STATEMENT_SECONDS
 
@@ -53,9 +54,6 @@ class ImpatientConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         timer = asyncio.get_running_loop().call_later(self.seconds, self._cut)
         try:
             return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
-        except asyncio.CancelledError:
-            self._cut()
-            raise
         finally:
             timer.cancel()
 

@@ -29,7 +29,8 @@ async def live() -> Alive:
     openapi_extra=documented(is_open=True),
 )
 async def ready(request: Request, services: Has) -> Response:
-    """503 while commits fail, the disk is full, the queue does not answer, or the server is shutting down."""
+    """503 while commits fail, the disk is full, the server is shutting down, or the queue does not answer and there is
+    no spool. What is wrong and does no harm is told under `parts`."""
     found = await services.health.ready()
     if found.ok:
         return JsonBytes(encode({"status": "ready", "parts": found.parts}))

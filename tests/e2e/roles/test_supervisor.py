@@ -1,0 +1,111 @@
+"""The parent of `--processes N`, with children that only say that they are there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from headrace.cli.supervisor import Supervisor
+
+READY = """
+import sys, time
+from pathlib import Path
+from headrace.cli.supervisor import Child
+import os
+child = Child.parse(sys.argv[-1])
+child.say_ready()
+(Path(sys.argv[1]) / str(os.getpid())).touch()
+{then}
+time.sleep(600)
+"""
+DYING = READY.format(then="sys.exit(3)")
+STUBBORN = READY.format(then="import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+FAILING = "import sys; sys.exit(1)"
+
+
+@pytest.fixture
+async def supervised(tmp_path: Path) -> AsyncIterator[Callable[[str, int], Supervisor]]:
+    made: list[Supervisor] = []
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def make(program: str, count: int) -> Supervisor:
+        seen = tmp_path / "seen"
+        seen.mkdir()
+        command = [sys.executable, "-c", program, str(seen)]
+        made.append(Supervisor(command, count, listening, tmp_path))
+        return made[-1]
+
+    yield make
+    for supervisor in made:
+        await supervisor.end()
+    assert not children()
+
+
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE}
+
+
+async def until(what: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not what():  # noqa: ASYNC110 - asked of processes
+            await asyncio.sleep(0.05)
+
+
+async def test_it_starts_as_many_as_it_is_told(supervised: Callable[[str, int], Supervisor]) -> None:
+    assert await supervised(READY.format(then=""), 3).start()
+    assert len(children()) == 3
+
+
+async def test_it_gives_up_when_the_first_does_not_come_up(supervised: Callable[[str, int], Supervisor]) -> None:
+    assert not await supervised(FAILING, 3).start()
+    assert not children()
+
+
+async def test_one_that_dies_is_replaced(supervised: Callable[[str, int], Supervisor]) -> None:
+    assert await supervised(READY.format(then=""), 2).start()
+    before = children()
+    os.kill(min(before), signal.SIGKILL)
+    await until(lambda: len(children()) == 2 and children() != before)
+
+
+async def test_those_that_die_at_once_are_replaced_less_and_less_often(
+    supervised: Callable[[str, int], Supervisor], tmp_path: Path
+) -> None:
+    supervisor = supervised(DYING, 1)
+    await supervisor.start()
+    await until(lambda: supervisor._deaths >= 3)
+    assert len(list((tmp_path / "seen").iterdir())) <= 4
+
+
+async def test_sighup_replaces_all_and_there_are_never_fewer(supervised: Callable[[str, int], Supervisor]) -> None:
+    supervisor = supervised(READY.format(then=""), 2)
+    assert await supervisor.start()
+    keeping = asyncio.create_task(supervisor.keep())
+    before, fewest = children(), 2
+    os.kill(os.getpid(), signal.SIGHUP)
+    async with asyncio.timeout(60):
+        while before & children() or len(children()) != 2:
+            fewest = min(fewest, len(children()))
+            await asyncio.sleep(0.01)
+    assert fewest == 2
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(keeping, 10)
+
+
+async def test_one_that_does_not_stop_is_killed(
+    supervised: Callable[[str, int], Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.cli.supervisor._STOP_SECONDS", 0.3)
+    supervisor = supervised(STUBBORN, 1)
+    assert await supervisor.start()
+    await asyncio.sleep(0.5)  # it says that it is ready before it stops its ears
+    await supervisor.end()
+    assert not children()
