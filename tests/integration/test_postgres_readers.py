@@ -53,7 +53,7 @@ def sleepers(url: str) -> int:
 
 async def until_asleep(url: str, count: int) -> None:
     async with asyncio.timeout(10):
-        while await asyncio.to_thread(sleepers, url) != count:  # noqa: ASYNC110 - asked of a server
+        while await asyncio.to_thread(sleepers, url) != count:  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.01)
 
 
