@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from tests.chaos.faults import LONGEST, POINTS, ends_within, under_way
-from tests.chaos.site import Site, Watch
+from tests.chaos.site import RECOVERY_SECONDS, Site, Watch
 from tests.chaos.traffic import Asked, Traffic
 from tests.support.tcp_proxy import Wanted, puts, stores
 
@@ -49,6 +50,38 @@ class KillProcess:
 
     def __str__(self) -> str:
         return f"SIGKILL of process {self.number + 1} " + (self.point or f"after {self.seconds:.3f} s")
+
+
+@dataclass(frozen=True, slots=True)
+class StopProcess:
+    """SIGSTOP of one API process or worker for a while: the others go on, with what it has locked, too."""
+
+    number: int
+    seconds: float
+
+    async def strike(self, site: Site, traffic: Traffic) -> None:
+        chosen = self.number % len(site.processes)
+        stopped = site.processes[chosen].process
+        assert stopped is not None
+        await under_way(traffic)
+        stopped.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        try:
+            others = [server.port for server in site.servers if server.process is not stopped]
+            while time.monotonic() < began + self.seconds:
+                stored = [await traffic.probe(port) for port in others]
+                if stored and all(stored):
+                    break
+                await asyncio.sleep(0.1)
+            took = time.monotonic() - began
+            if others and took > RECOVERY_SECONDS:
+                traffic.broken.append(f"nothing was stored for {took:.0f} s, since process {chosen + 1} was stopped")
+            await asyncio.sleep(max(0, began + self.seconds - time.monotonic()))
+        finally:
+            stopped.send_signal(signal.SIGCONT)
+
+    def __str__(self) -> str:
+        return f"SIGSTOP of process {self.number + 1} for {self.seconds:.1f} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +213,7 @@ def choose_outage(chance: random.Random, *, long: tuple[float, float] = (5, 20))
     return chance.choice((
         KillProcess(number, seconds=chance.uniform(0, 0.6)),
         KillProcess(number, point=f"{point}:{chance.randint(1, POINTS[point])}"),
+        StopProcess(number, seconds),
         KillDatabase("SIGKILL", min(seconds, 2)),
         KillDatabase("immediate stop", min(seconds, 2)),
         KillAll(chance.uniform(0, 0.6)),
