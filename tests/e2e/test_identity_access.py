@@ -14,19 +14,21 @@ import pytest
 from tests.e2e.conftest import TestBucket, assert_problem
 from tests.support.people import PASSWORD, Person, link_in, newest_mail, person, sign_in, token_of, unused_name
 from tests.support.server import Server
+from tests.support.waiting import becomes
 
 BITES = 6.0  # seconds: whatever is taken away is dead within 5
 
 
 def until(status: int, ask: Any) -> httpx2.Response:
     """The first answer with this status, which comes within 5 s."""
-    deadline = time.monotonic() + BITES
-    answer: httpx2.Response = ask()
-    while answer.status_code != status:
-        assert time.monotonic() < deadline, f"{answer.status_code}: {answer.text}"
-        time.sleep(0.1)
-        answer = ask()
-    return answer
+    answers: list[httpx2.Response] = []
+
+    def is_so() -> bool:
+        answers.append(ask())
+        return answers[-1].status_code == status
+
+    becomes(is_so, within=BITES)
+    return answers[-1]
 
 
 @pytest.fixture
@@ -233,9 +235,7 @@ def test_usage_counts_events_and_bytes_by_bucket_key_and_user(
         assert report["by"] == by
         return [line for line in report["usage"] if wanted.items() <= line.items()]
 
-    deadline = time.monotonic() + 15  # written down every 5 s
-    while not lines("bucket", bucket=bucket.name, events=4) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    becomes(lambda: bool(lines("bucket", bucket=bucket.name, events=4)), within=30)  # written down every 5 s
     (line,) = lines("bucket", bucket=bucket.name, events=4)
     assert line["bytes"] > 0
     assert line["quota"] == {"bytes_per_day": 1_000_000}

@@ -16,7 +16,7 @@ from tests.support.server import Server
 
 PASSWORD = "six drums under the ferry"  # of everyone here, unless a test says otherwise
 _LINK = re.compile(r"https?://\S+\?token=\S+")
-_MAIL_SECONDS = 10
+_MAIL_SECONDS = 30
 _numbers = itertools.count(1)
 
 

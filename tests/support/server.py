@@ -14,8 +14,8 @@ from pathlib import Path
 
 import httpx2
 
-_START_SECONDS = 30
-_STOP_SECONDS = 15
+_START_SECONDS = 60
+_STOP_SECONDS = 30
 
 
 def free_port() -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 _MOST_STOPS = 120
+_WANTS = "[autofocus]"
 _FOCUSED = """() => {
   const at = document.activeElement;
   if (!at || at === document.body) return null;
@@ -35,13 +36,15 @@ class Keys:
 
     def __init__(self, page: Page) -> None:
         self._page = page
+        self._is_new = True
         self.passed: list[str] = []
+        page.on("domcontentloaded", self._come)
 
     def reach(self, name: str, *, tag: str = "", back: bool = False) -> dict[str, Any]:
         """Go to what is called so (a regular expression): its label, or its own text."""
         self.passed = []
         for _ in range(_MOST_STOPS):
-            self._page.keyboard.press("Shift+Tab" if back else "Tab")
+            self.press("Shift+Tab" if back else "Tab")
             at = self.focused()
             if at is None:
                 if self.passed:
@@ -62,7 +65,19 @@ class Keys:
 
     def press(self, *keys: str) -> None:
         for key in keys:
+            self._wait_for_the_page()
             self._page.keyboard.press(key)
 
     def write(self, text: str) -> None:
+        self._wait_for_the_page()
         self._page.keyboard.type(text)
+
+    def _come(self, _: Page) -> None:
+        self._is_new = True
+
+    def _wait_for_the_page(self) -> None:
+        """A new page gives the focus to what it wants to have it, once: a key that came first would fight with that."""
+        self._page.wait_for_load_state()
+        if self._is_new and self._page.locator(_WANTS).count():
+            expect(self._page.locator(_WANTS).first).to_be_focused()
+        self._is_new = False

@@ -21,7 +21,7 @@ def entries(page: Page):  # type: ignore[no-untyped-def]  # a Locator
 
 def wait_for_record(server: Server, target: str) -> None:
     """Records reach `_audit` a moment after the change."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     with server.client() as client:
         while not client.get("/v1/buckets/_audit/events", params={"target": target}).json()["events"]:
             assert time.monotonic() < deadline
@@ -45,7 +45,7 @@ def test_what_happened_reads_as_sentences_and_filters_by_who_and_what(admin_page
     expect(entries(admin_page).first).to_contain_text("paid invoice")
     expect(entries(admin_page)).to_have_count(4)
     admin_page.get_by_text("Export", exact=True).click()
-    href = admin_page.get_by_role("link", name="CSV, for spreadsheets").get_attribute("href", timeout=1_000)
+    href = admin_page.get_by_role("link", name="CSV, for spreadsheets").get_attribute("href")
     assert href
     assert "actor=user-3" in href
     assert "action=invoice" in href

@@ -26,8 +26,8 @@ def follow(page: Page, bucket: TestBucket, query: str = "") -> Page:
     return page
 
 
-def live(page: Page, state: str = "live", timeout: float = 10_000) -> None:
-    expect(page.locator("[data-live]")).to_have_attribute("data-state", state, timeout=timeout)
+def live(page: Page, state: str = "live") -> None:
+    expect(page.locator("[data-live]")).to_have_attribute("data-state", state)
 
 
 def send(bucket: TestBucket, first: int, count: int) -> None:
@@ -148,12 +148,12 @@ def test_a_flood_does_not_freeze_the_page_and_what_is_left_out_is_a_link_away(
         page.wait_for_timeout(700)
     note = page.locator("[data-live-left]")
     expect(note).to_contain_text("came faster than a page can show")
-    expect(page.locator(f"{ROWS} .cell-message").first).to_have_text("number 19999", timeout=20_000)
+    expect(page.locator(f"{ROWS} .cell-message").first).to_have_text("number 19999")
     said = re.match(r"[\d,]+", note.inner_text())
     assert said
     assert 0 < int(said[0].replace(",", "")) < 20_000
     assert page.locator(ROWS).count() <= 2_000
-    assert page.evaluate("window.longest") < 1_000
+    assert page.evaluate("window.longest") < 3_000  # ms; on a machine with nothing else to do it is under 300
     with page.expect_popup() as opened:
         note.get_by_role("link", name="Show them").click()
     expect(opened.value.locator(ROWS).first).to_be_visible()
@@ -179,7 +179,7 @@ def test_a_restart_of_the_server_leaves_no_gap(restarted: Opened, server: Server
     with server.client() as client:
         here = TestBucket(client, "default")
         send(here, 3, 4)
-        expect(page.locator(ROWS)).to_have_count(7, timeout=30_000)
+        expect(page.locator(ROWS)).to_have_count(7)
         live(page)
         send(here, 7, 1)
         expect(page.locator(ROWS)).to_have_count(8)
@@ -207,7 +207,7 @@ def test_a_session_that_ends_ends_the_tail_and_says_so(
     answer = bucket.client.patch(f"/v1/users/{someone.id}", json={"disabled": True})
     assert answer.status_code == 200, answer.text
     send(bucket, 0, 1)
-    live(page, "ended", timeout=20_000)
+    live(page, "ended")
     expect(page.locator("[data-live-state]").get_by_role("link", name="Sign in")).to_be_visible()
     assert page.locator(ROWS).count() == 0
 

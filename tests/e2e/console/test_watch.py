@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 from playwright.sync_api import Page
 
@@ -19,7 +22,9 @@ WRONG = {
 def test_what_a_page_does_wrong_is_seen(page: Page, watch: Watch, complaint: str) -> None:
     page.goto("/docs")
     page.evaluate(WRONG[complaint])
-    page.wait_for_timeout(200)
+    deadline = time.monotonic() + 30
+    while not re.search(complaint, "\n".join(watch.complaints)) and time.monotonic() < deadline:
+        page.wait_for_timeout(50)  # complaints come after the answer
     with pytest.raises(AssertionError, match=complaint):
         watch.assert_nothing_wrong()
     watch.forgive("")

@@ -1,5 +1,5 @@
-"""Pages are light and lie still. How long the server takes for one is a figure of the benchmark; here it is written
-into the report alone, since a timed test would fail for its neighbours."""
+"""Pages are light and lie still, however slowly what they need comes in. How long the server takes for one is a figure
+of the benchmark; here it is written into the report alone, since a timed test would fail for its neighbours."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from tests.e2e.console.visits import VISITS, Visit
 from tests.support.browser import NARROW
 
 MOST_BYTES = 300_000
-MOST_SHIFT = 0.1  # what Core Web Vitals call good
-_SETTLE = 1_500  # ms: what a page asks for by itself has come
+MOST_SHIFT = 0.02  # a fifth of what Core Web Vitals call good: a word that gets wider, and no more
+_SETTLE = 500  # ms after the page is loaded: what it asks for by itself has come
+_SLOW = {"offline": False, "latency": 20, "downloadThroughput": 150_000, "uploadThroughput": 150_000}  # ms, bytes/s
 _SHIFTS = """
   window.shifts = [];
   new PerformanceObserver(list => list.getEntries().forEach(entry => entry.hadRecentInput || shifts.push(
@@ -24,7 +25,10 @@ _SHIFTS = """
 
 
 class Weight:
-    """Bytes that come over the wire into a page from now on, headers and compression as they are, by address."""
+    """Bytes that come into a page from now on over a slow line, headers and compression as they are, by address.
+
+    On a fast one a page is there at once, or not, as the machine is busy: what moves on it would show by chance.
+    """
 
     def __init__(self, page: Page) -> None:
         self.by_request: dict[str, int] = {}
@@ -36,6 +40,7 @@ class Weight:
         session.on("Network.responseReceived", lambda got: self._add(got["requestId"], got["response"]))
         session.on("Network.dataReceived", lambda got: self._add(got["requestId"], got))
         session.on("Network.loadingFinished", self._finished)
+        session.send("Network.emulateNetworkConditions", _SLOW)
 
     def _sent(self, sent: dict[str, Any]) -> None:
         self._urls[sent["requestId"]] = sent["request"]["url"]
@@ -77,6 +82,7 @@ def test_a_page_is_light_from_cold_and_lies_still(
 def test_a_page_fits_a_phone_and_lies_still_there(visits: Visits, visit: Visit) -> None:
     page = visits.page(visit, size=NARROW)
     page.add_init_script(_SHIFTS)
+    Weight(page)
     visits.go(page, visit)
     page.wait_for_timeout(_SETTLE)
     wide = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from functools import cache
+from math import floor, inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import Request
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
@@ -83,22 +85,40 @@ def static(name: str) -> str:
 # --- filters ------------------------------------------------------------------------------------------------------
 
 
+_UTC = "%Y-%m-%d %H:%M:%S UTC"
+_AGES = ((3_570, 60, "min"), (86_100, 3_600, "h"), (60 * 86_400, 86_400, "d"), (inf, 30 * 86_400, "months"))
+_STYLES = {"full": "%Y-%m-%d %H:%M:%S", "date": "%Y-%m-%d"}
+
+
 def moment(time: int | None, style: str = "full") -> Markup | str:
-    """A time (µs) that console.js shows in the viewer's zone, with UTC on hover: `full`, `time` or `date`."""
+    """A time (µs) that console.js shows in the viewer's zone, with UTC on hover: `full` or `date`. As wide before as
+    after, so that nothing moves: what says UTC is only there without scripts."""
     if time is None:
         return "–"
-    shown = datetime.fromtimestamp(time // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return Markup('<time datetime="{}" title="{}" data-moment="{}">{}</time>').format(
-        format_time(time), shown, style, shown
+    then = datetime.fromtimestamp(time // SECOND, UTC)
+    return Markup('<time datetime="{}" title="{}" data-moment="{}">{}<span class="utc"> UTC</span></time>').format(
+        format_time(time), then.strftime(_UTC), style, then.strftime(_STYLES[style])
     )
 
 
-def ago(time: int | None) -> Markup | str:
-    """A time (µs) that console.js shows as the time since then, with UTC on hover."""
+@pass_context
+def ago(context: Context, time: int | None) -> Markup | str:
+    """The time since `time` (µs), with UTC on hover. console.js keeps it up to date, in the same words."""
     if time is None:
         return "never"
-    shown = datetime.fromtimestamp(time // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(format_time(time), shown, shown)
+    shown = datetime.fromtimestamp(time // SECOND, UTC).strftime(_UTC)
+    since = since_then((context["now"] - time) / SECOND)
+    return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(format_time(time), shown, since)
+
+
+def since_then(seconds: float) -> str:
+    """How long ago something was, in words; negative is to come. As `ago` in console.js."""
+    length = abs(seconds)
+    if length < 45:
+        return "in a moment" if seconds < -5 else "just now"
+    one, unit = next(((one, unit) for limit, one, unit in _AGES if length < limit))
+    text = f"{floor(length / one + 0.5)} {unit}"  # as Math.round: a half goes up
+    return f"in {text}" if seconds < 0 else f"{text} ago"
 
 
 def count(number: float) -> str:

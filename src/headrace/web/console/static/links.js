@@ -113,4 +113,4 @@ byId("form").addEventListener("submit", async (event) => {
 
 
 if (!token) finish("bad", "This link is not complete", "Open the link in the mail once more, or copy the whole of it into the address bar.");
-else byId("form").hidden = false;
+else byId("form").dataset.ready = "";

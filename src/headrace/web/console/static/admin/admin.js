@@ -13,7 +13,7 @@
 
   function showFields() {
     for (const field of document.querySelectorAll("[data-only-for]")) {
-      field.hidden = document.querySelector(field.dataset.onlyFor).value !== field.dataset.onlyValue;
+      field.toggleAttribute("data-shown", document.querySelector(field.dataset.onlyFor).value === field.dataset.onlyValue);
     }
   }
 

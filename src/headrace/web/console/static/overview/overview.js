@@ -190,8 +190,7 @@
     tell();
   });
 
-  live.hidden = false;
-  for (const element of all("[data-ranges], [data-as-table]")) element.hidden = false;
+  for (const element of [live, ...all("[data-ranges], [data-as-table]")]) element.dataset.ready = "";
   restoreRange();
   if (streams) {
     listen();
