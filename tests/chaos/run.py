@@ -146,7 +146,7 @@ async def conclude(
     recoveries: list[float] | None = None,
     others: Sequence[Server] = (),
 ) -> Report:
-    """Let the clients finish, let the drain finish (and the spools of `others`, too), read everything back, and check."""
+    """Let clients and drain finish (the spools of `others`, too), read everything back, and check."""
     await traffic.finish(RECOVERY_SECONDS)
     connection = Connection(server.port, server.key)
     try:

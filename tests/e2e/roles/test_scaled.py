@@ -130,6 +130,12 @@ def taken_in(server: Server) -> float:
     return sum(float(line.split()[-1]) for line in posts)
 
 
+def _replace_one(two: Server) -> None:
+    victim = children(two)[0]
+    victim.kill()
+    wait_for(lambda: victim.pid not in (now := {child.pid for child in children(two)}) and len(now) == 2)
+
+
 def test_one_scrape_says_what_all_have_counted_and_it_never_falls(two: Server) -> None:
     seen = [0.0]
     for turn in range(30):
@@ -138,9 +144,7 @@ def test_one_scrape_says_what_all_have_counted_and_it_never_falls(two: Server) -
         seen.append(taken_in(two))
         if turn == 15:
             time.sleep(3)  # it is written down every second
-            victim = children(two)[0]
-            victim.kill()
-            wait_for(lambda: victim.pid not in (now := {child.pid for child in children(two)}) and len(now) == 2)
+            _replace_one(two)
     assert seen == sorted(seen)
     wait_for(lambda: taken_in(two) == 30)
 
