@@ -18,15 +18,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from headrace.adapters.sqlite.queue import SqliteQueue
-from headrace.adapters.system.clock import SystemClock
-from headrace.kit.ids import uuid7
-from headrace.model.block import Block
 from tests.e2e.cli.command import Cli, arguments, environment
 from tests.e2e.conftest import TestBucket
 from tests.e2e.test_tail import tail
 from tests.support.people import Person, person, sign_in
 from tests.support.postgres import Cluster
+from tests.support.queue import put_blocks
 from tests.support.server import Server
 
 EMBEDDED = {"HEADRACE_DATABASE_URL": ""}
@@ -104,7 +101,7 @@ def _keep_a_search(data: Path, user: Person) -> None:
 
 def _leave_undrained(server: Server) -> None:
     """Blocks that wait, one of them unreadable; dead letters; and no good end: what is in the logs counts, too."""
-    _put_poison(server.data_dir)
+    asyncio.run(put_blocks(server, b"HR\x01\x00 this is no zstd frame"))
     server.start()
     with server.client() as admin:
         while admin.get("/v1/status").json()["dead_letters"] != 1:
@@ -116,16 +113,6 @@ def _leave_undrained(server: Server) -> None:
             sent = {"message": f"waiting {number}", "level": "error"}
             assert admin.post("/v1/buckets/billing/events", json=sent).status_code == 202
     server.kill()
-
-
-def _put_poison(data: Path) -> None:
-    async def put() -> None:
-        clock = SystemClock()
-        queue = await SqliteQueue.open(data / "queue.db", clock)
-        await queue.put(Block(uuid7(clock.now()), b"HR\x01\x00 this is no zstd frame", 1))
-        await queue.close()
-
-    asyncio.run(put())
 
 
 def _lines_once_drained(server: Server) -> dict[str, list[str]]:
