@@ -18,10 +18,6 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from headrace.adapters.sqlite.queue import SqliteQueue
-from headrace.adapters.system.clock import SystemClock
-from headrace.kit.ids import uuid7
-from headrace.model.block import Block
 from tests.e2e.cli.command import Cli, arguments, environment
 from tests.e2e.conftest import TestBucket
 from tests.e2e.test_tail import tail
