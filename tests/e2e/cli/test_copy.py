@@ -23,6 +23,7 @@ from tests.e2e.conftest import TestBucket
 from tests.e2e.test_tail import tail
 from tests.support.people import Person, person, sign_in
 from tests.support.postgres import Cluster
+from tests.support.queue import put_blocks
 from tests.support.server import Server
 
 ONE_NAME = {"HEADRACE_BASE_URL": "http://headrace.example"}  # as people reach it, whichever server answers
@@ -48,7 +49,8 @@ class Source:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
     server = Server(tmp_path_factory.mktemp("copied") / "data", env=EMBEDDED)
-    _put_poison(server.data_dir)
+    server.data_dir.mkdir(mode=0o700)
+    asyncio.run(put_blocks(server, b"HR\x01\x00 this is no zstd frame"))  # becomes a dead letter
     try:
         yield _filled(server.start())
     finally:
@@ -109,18 +111,6 @@ def _leave_undrained(server: Server) -> None:
             sent = {"message": f"waiting {number}", "level": "error"}
             assert admin.post("/v1/buckets/billing/events", json=sent).status_code == 202
     server.kill()
-
-
-def _put_poison(data: Path) -> None:
-    """A block that becomes a dead letter."""
-    data.mkdir(mode=0o700)
-    async def put() -> None:
-        clock = SystemClock()
-        queue = await SqliteQueue.open(data / "queue.db", clock)
-        await queue.put(Block(uuid7(clock.now()), b"HR\x01\x00 this is no zstd frame", 1))
-        await queue.close()
-
-    asyncio.run(put())
 
 
 def _lines_once_drained(server: Server) -> dict[str, list[str]]:
