@@ -84,13 +84,17 @@ def two(start: Start) -> Server:
     return server
 
 
+def kill_one(server: Server) -> None:
+    """And see it replaced."""
+    victim = children(server)[0]
+    victim.kill()
+    wait_for(lambda: victim.pid not in (now := {child.pid for child in children(server)}) and len(now) == 2)
+
+
 def test_a_child_that_is_killed_is_replaced_and_the_other_goes_on(two: Server) -> None:
     with Load(two.port, two.key, singles, batches, reads, reads) as load:
         time.sleep(1)
-        victim = children(two)[0]
-        victim.kill()
-        time.sleep(1)
-        wait_for(lambda: len(children(two)) == 2 and victim.pid not in {child.pid for child in children(two)})
+        kill_one(two)
         time.sleep(1)
     good = {"singles 202", "batches 202", "reads 200"}
     assert good <= set(load.answers)
@@ -130,12 +134,6 @@ def taken_in(server: Server) -> float:
     return sum(float(line.split()[-1]) for line in posts)
 
 
-def _replace_one(two: Server) -> None:
-    victim = children(two)[0]
-    victim.kill()
-    wait_for(lambda: victim.pid not in (now := {child.pid for child in children(two)}) and len(now) == 2)
-
-
 def test_one_scrape_says_what_all_have_counted_and_it_never_falls(two: Server) -> None:
     seen = [0.0]
     for turn in range(30):
@@ -144,7 +142,7 @@ def test_one_scrape_says_what_all_have_counted_and_it_never_falls(two: Server) -
         seen.append(taken_in(two))
         if turn == 15:
             time.sleep(3)  # it is written down every second
-            _replace_one(two)
+            kill_one(two)
     assert seen == sorted(seen)
     wait_for(lambda: taken_in(two) == 30)
 
