@@ -113,7 +113,7 @@ async def test_the_checker_finds_a_planted_bug_on_postgresql(cluster: Cluster, t
         folder.mkdir()
         fault = one_by_one(CATCHES[bug])
         report = await run_site(
-            folder, cycles=1, seed=new_seed(), fault=fault, cluster=cluster, servers=1,
+            folder, cycles=1, seed=new_seed(), fault=fault, cluster=cluster, servers=1, pause=0.02,
             module="tests.chaos.planted", env=env,
         )  # fmt: skip
         print(report)
