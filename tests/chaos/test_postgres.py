@@ -54,35 +54,44 @@ def one_by_one(*faults: Outage) -> Callable[[random.Random], Outage]:
     return lambda _: next(order)
 
 
-SERIES: dict[str, tuple[Outage, ...]] = {
+SERIES: dict[str, tuple[int, tuple[Outage, ...]]] = {
     "processes": (
-        KillDatabase("SIGKILL", 1.0),
-        KillProcess(1, point="queue.after_commit:30"),
-        KillDatabase("immediate stop", 0.3),
-        KillAll(0.2),
+        1,
+        (
+            KillDatabase("SIGKILL", 1.0),
+            KillProcess(1, point="queue.after_commit:30"),
+            KillProcess(2, point="drain.after_write:2"),
+            KillDatabase("immediate stop", 0.3),
+            KillAll(0.2),
+        ),
     ),
     "network": (
-        LoseAnswers("queue", 3),
-        ResetConnections(3),
-        LoseAnswers("store", 2),
-        LoseNetwork("refused", 1.0),
-        SlowNetwork("slow", 1.0),
-        LoseNetwork("black hole", 1.0),
-        SlowNetwork("trickle", 1.0),
-        LoseAnswers("any", 6),
+        0,
+        (
+            LoseAnswers("queue", 3),
+            ResetConnections(3),
+            LoseAnswers("store", 2),
+            LoseNetwork("refused", 1.0),
+            SlowNetwork("slow", 1.0),
+            LoseNetwork("black hole", 1.0),
+            SlowNetwork("trickle", 1.0),
+            LoseAnswers("any", 6),
+            PauseDatabase(9.0),
+        ),
     ),
-    "long": (PauseDatabase(9.0),),
 }
+"""How many workers beside two servers, and what is done to all of it."""
 
 
 @pytest.mark.parametrize("series", SERIES)
 async def test_faults_under_load_lose_nothing_double_nothing_and_are_over_soon(
     cluster: Cluster, tmp_path: Path, series: str
 ) -> None:
-    faults = SERIES[series]
+    workers, faults = SERIES[series]
     report = await run_site(
-        tmp_path, cycles=len(faults), seed=new_seed(), fault=one_by_one(*faults), cluster=cluster, pause=0.03, **QUICK
-    )
+        tmp_path, cycles=len(faults), seed=new_seed(), fault=one_by_one(*faults), cluster=cluster, workers=workers,
+        pause=0.03, **QUICK,
+    )  # fmt: skip
     assert report.history.acknowledged > 100
     assert clean(report)
 
@@ -104,7 +113,7 @@ async def test_the_checker_finds_a_planted_bug_on_postgresql(cluster: Cluster, t
         folder.mkdir()
         fault = one_by_one(CATCHES[bug])
         report = await run_site(
-            folder, cycles=1, seed=new_seed(), fault=fault, cluster=cluster, servers=1,
+            folder, cycles=1, seed=new_seed(), fault=fault, cluster=cluster, servers=1, pause=0.02,
             module="tests.chaos.planted", env=env,
         )  # fmt: skip
         print(report)

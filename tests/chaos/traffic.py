@@ -103,9 +103,9 @@ class Traffic:
             elif answer.status in {201, 202}:
                 await self._read_own_write(connection, answer)
                 return connection
+            await asyncio.sleep(_PAUSE)  # so that what starts again has the machine for itself
             if not request.again:
                 return connection
-            await asyncio.sleep(_PAUSE)
 
     async def _try(self, connection: Connection, request: _Request) -> Answer | None:
         attempt = self._ledger.attempt(request.number)
