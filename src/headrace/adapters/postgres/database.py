@@ -106,8 +106,8 @@ class Database:
             raise
         finally:
             self._in_use -= 1
-            # In a task of its own: a caller that is cancelled may be so again at every step (as anyio does when a client
-            # hangs up), and a connection that is lost on its way back is the pool's for good.
+            # In a task of its own: a caller may be cancelled at any step (anyio does it again and again when a client
+            # hangs up), and a connection that is lost on its way back is missing for good.
             await asyncio.shield(self._return(connection))
 
     async def _take(self, seconds: float) -> Connection:
