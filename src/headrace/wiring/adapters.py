@@ -60,6 +60,8 @@ class Adapters:
     control: ControlDatabase
     dead_letters: DeadLetters
     events: Events
+    guarantee: str
+    """What 202 means here, in a sentence."""
     identity_provider: IdentityProvider | None
     keys: Keys
     limiter: Limiter
@@ -100,6 +102,7 @@ async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
         control=control,
         dead_letters=dead_letters,
         events=events,
+        guarantee=await _guarantee(settings, urls, clock),
         identity_provider=_identity_provider(settings, clock, stack),
         keys=SqlKeys(control),
         limiter=await _limiter(settings, urls, clock, stack),
@@ -138,6 +141,16 @@ async def _queue(
     from headrace.wiring import postgres
 
     return await postgres.open_queue(settings, urls, clock, stack)
+
+
+async def _guarantee(settings: Settings, urls: Urls, clock: Clock) -> str:
+    if not urls.queue:
+        from headrace.wiring import embedded
+
+        return embedded.GUARANTEE
+    from headrace.wiring import postgres
+
+    return await postgres.guarantee(settings, urls, clock)
 
 
 def _snapshots(*stores: object) -> tuple[Snapshot, ...]:

@@ -26,7 +26,8 @@ from tests.support.postgres import Cluster
 from tests.support.queue import put_blocks
 from tests.support.server import Server
 
-EMBEDDED = {"HEADRACE_DATABASE_URL": ""}
+ONE_NAME = {"HEADRACE_BASE_URL": "http://headrace.example"}  # as people reach it, whichever server answers
+EMBEDDED = {"HEADRACE_DATABASE_URL": "", **ONE_NAME}
 EVENTS = 25_000  # two pages of a copy
 LAST_DAYS = 5
 UNDRAINED = 300
@@ -47,9 +48,11 @@ class Source:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
-    server = Server(tmp_path_factory.mktemp("copied") / "data", env=EMBEDDED).start()
+    server = Server(tmp_path_factory.mktemp("copied") / "data", env=EMBEDDED)
+    server.data_dir.mkdir(mode=0o700)
+    asyncio.run(put_blocks(server, b"HR\x01\x00 this is no zstd frame"))  # becomes a dead letter
     try:
-        yield _filled(server)
+        yield _filled(server.start())
     finally:
         server.close()
 
@@ -64,7 +67,8 @@ def _filled(server: Server) -> Source:
         key = cli("keys", "create", "billing-api", "--grant", "billing:write").stdout.decode().split()[-1]
         cli("buckets", "grant", "billing", user.username, "read")
         position = _record(admin)
-    cli.settle()
+        cli.settle()
+        assert admin.get("/v1/status").json()["dead_letters"] == 1
     server.stop()
     _keep_a_search(server.data_dir, user)
     _leave_undrained(server)
@@ -100,13 +104,7 @@ def _keep_a_search(data: Path, user: Person) -> None:
 
 
 def _leave_undrained(server: Server) -> None:
-    """Blocks that wait, one of them unreadable; dead letters; and no good end: what is in the logs counts, too."""
-    asyncio.run(put_blocks(server, b"HR\x01\x00 this is no zstd frame"))
-    server.start()
-    with server.client() as admin:
-        while admin.get("/v1/status").json()["dead_letters"] != 1:
-            time.sleep(0.02)
-    server.stop()
+    """Blocks that wait, and no good end: what is in the logs counts, too."""
     server.start(env={"HEADRACE_DRAIN": "off"})
     with server.client() as admin:
         for number in range(UNDRAINED):
@@ -163,7 +161,7 @@ def _copy_through_kills(source: Source, url: str, *points: str) -> str:
 
 def _server_on(url: str, directory: Path) -> Server:
     """Not started; it has its own directory, as another machine would."""
-    return Server(directory, env={"HEADRACE_DATABASE_URL": url})
+    return Server(directory, env={"HEADRACE_DATABASE_URL": url, **ONE_NAME})
 
 
 def test_a_folder_without_data_is_no_source(tmp_path: Path, postgres_url: str) -> None:

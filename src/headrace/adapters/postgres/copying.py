@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -31,6 +32,7 @@ _ABSURD = re.compile(r"[eE][-+]?[0-9]{4}|[-+.0-9eE]{1000}")  # jsonb's numbers e
 def rows_of(batch: EventBatch, kept: Sequence[int] | None = None) -> list[Row]:
     """The rows `kept` (or all), without their seq. Raises Poison for what is no UTF-8 or fits no column."""
     try:
+        array("i", batch.bucket_id)  # else COPY would take the lower 32 bits of a larger number
         return list(_rows(batch, range(len(batch)) if kept is None else kept))
     except (UnicodeError, OverflowError, ValueError, TypeError) as exc:
         raise Poison(f"cannot be stored: {exc}") from exc

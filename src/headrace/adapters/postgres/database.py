@@ -189,14 +189,14 @@ def conninfo(url: str) -> str:
 
 @contextmanager
 def _deadline(connection: Connection, seconds: float) -> Iterator[None]:
-    timer = asyncio.get_running_loop().call_later(seconds, _cut, connection)
+    timer = asyncio.get_running_loop().call_later(seconds, cut, connection)
     try:
         yield
     finally:
         timer.cancel()
 
 
-def _cut(connection: Connection) -> None:
+def cut(connection: Connection) -> None:
     """End the conversation from below. A cancelled task would ask the server to stop and wait for its answer, which a
     server that hangs never gives; a socket that is shut down ends every wait at once."""
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as copy:
