@@ -28,7 +28,7 @@ STAGING = "restore.staging"
 READY = "restore.ready"
 REPLACED = "before-restore"
 _ON_SERVER = (
-    "The data is on a database server: stop Headrace, restore the database with pg_restore, and start it again "
+    "The data is on a database server: restore it with pg_restore, and start Headrace with the restored database "
     "(docs/howto/back-up-and-restore.md)."
 )
 _CLEARED = ".cleared"
