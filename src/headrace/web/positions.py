@@ -9,9 +9,9 @@ from headrace.errors import ItemError, Malformed
 
 def position_of(request: Request, header: str, hint: str) -> int | None:
     """The position in this header; None without one. Raises Malformed with the `hint` for what it should be."""
-    text = request.headers.get(header, "").strip()
-    if not text:
+    if header not in request.headers:
         return None
+    text = request.headers[header].strip()
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise Malformed(f"{header} is not a position.", items=[ItemError("invalid-value", hint, field=header)])
     return int(text)
