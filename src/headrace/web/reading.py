@@ -31,5 +31,7 @@ async def exported(request: Request, services: Services, view: View, filter: Eve
 
 
 def tail_after(request: Request) -> int | None:
-    """The position after which a tail goes on. Raises Malformed."""
+    """The position after which a tail goes on; an empty header is none, as for browsers. Raises Malformed."""
+    if not request.headers.get("Last-Event-ID", "").strip():
+        return None
     return position_of(request, "Last-Event-ID", "send the `id` of the last event that came")
