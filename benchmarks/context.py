@@ -40,7 +40,10 @@ class Scale:
 
     @classmethod
     def quick(cls, events: int) -> Scale:
-        return cls(events, pool=60_000, rounds=3, round_seconds=0.7, batch_events=min(60_000, 2 * events), query_seconds=0.4, day_events=max(2_000, events // 3))
+        batch, day = min(60_000, 2 * events), max(2_000, events // 3)
+        return cls(
+            events, pool=60_000, rounds=3, round_seconds=0.7, batch_events=batch, query_seconds=0.4, day_events=day
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ The server flushes each commit. It shares the load's core: what the core of the 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from benchmarks.closing import Closing
 from benchmarks.process import Cores, Process, on_core, tree_cpu_seconds
 from benchmarks.servers import Headrace
 from tests.support.postgres import Cluster, programs
+
+_QUIET = 0.1  # of a core; an idle process takes 0.02
+_QUIET_SECONDS = 60.0
 
 SETTINGS = {
     "shared_buffers": "1GB",
@@ -76,6 +80,16 @@ class OnPostgres(Headrace):
         self.url = postgres.create_database()
         env = {"HEADRACE_DATABASE_URL": self.url, "HEADRACE_PROCESSES": str(processes)}
         super().__init__(directory, cores, drain=drain, env=env)
+
+    def wait_quiet(self) -> None:
+        """Until every process has started: one answers for all. Raises RuntimeError when that takes too long."""
+        end = time.perf_counter() + _QUIET_SECONDS
+        while time.perf_counter() < end:
+            cpu, began = self.cpu_seconds(), time.perf_counter()
+            time.sleep(1)
+            if self.cpu_seconds() - cpu < _QUIET * (time.perf_counter() - began):
+                return
+        raise RuntimeError(f"the server is not quiet after {_QUIET_SECONDS:g} s")
 
     def disk_bytes(self) -> int:
         """What the database takes, and the data directory."""

@@ -12,9 +12,12 @@ from benchmarks.postgres import Postgres
 from headrace.adapters.postgres.database import Database
 from headrace.adapters.postgres.events import PostgresEvents, PostgresOptions
 from headrace.adapters.postgres.partitions import Partitions, day_of
+from headrace.adapters.postgres.schema import COLUMNS
 from headrace.adapters.system.clock import SystemClock
 
 _PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass"
+_NAMES = ", ".join(name for name, _ in COLUMNS)
+_GIVE = f"COPY given ({_NAMES}) FROM STDIN (FORMAT BINARY)"
 _GIVEN = (
     "CREATE TABLE given (place bigint GENERATED ALWAYS AS IDENTITY, LIKE events)",
     "ALTER TABLE given ADD PRIMARY KEY (place)",
@@ -23,10 +26,13 @@ _GIVEN = (
 
 def export(url: str, file: Path) -> None:
     """All events, in order of position, as binary COPY."""
-    with psycopg.connect(url) as connection, file.open("wb") as out:
-        with connection.cursor().copy("COPY (SELECT * FROM events ORDER BY seq) TO STDOUT (FORMAT BINARY)") as copy:
-            for data in copy:
-                out.write(data)
+    with (
+        psycopg.connect(url) as connection,
+        connection.cursor().copy("COPY (SELECT * FROM events ORDER BY seq) TO STDOUT (FORMAT BINARY)") as copy,
+        file.open("wb") as out,
+    ):
+        for data in copy:
+            out.write(data)
 
 
 def empty_copy(postgres: Postgres, like: str, *, given: Path | None = None) -> tuple[str, int]:
@@ -58,11 +64,6 @@ def _give(url: str, file: Path) -> None:
     with psycopg.connect(url) as connection:
         for statement in _GIVEN:
             connection.execute(statement.encode())
-        names = connection.execute(
-            "SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute"
-            " WHERE attrelid = 'events'::regclass AND attnum > 0"
-        ).fetchall()[0][0]
-        with connection.cursor().copy(f"COPY given ({names}) FROM STDIN (FORMAT BINARY)".encode()) as copy:
-            with file.open("rb") as data:
-                while part := data.read(1 << 18):
-                    copy.write(part)
+        with connection.cursor().copy(_GIVE.encode()) as copy, file.open("rb") as data:
+            while part := data.read(1 << 18):
+                copy.write(part)

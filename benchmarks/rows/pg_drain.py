@@ -1,11 +1,12 @@
-"""The drain into PostgreSQL, beside COPY and INSERT of the same rows into the same table, with the same partitions and
-indexes, from psql and pgbench."""
+"""The drain into PostgreSQL, beside COPY by psql and INSERT by pgbench of the same rows into the same table.
+
+"The same": an empty copy with the same partitions and indexes.
+"""
 
 from __future__ import annotations
 
-import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from benchmarks.load.job import Job
 from benchmarks.postgres import OnPostgres, Postgres, Worker
 from benchmarks.process import tree_cpu_seconds
 from benchmarks.reference.plain_copy import empty_copy, export
+from headrace.adapters.postgres.schema import COLUMNS
 
 ROW = "drain"
 _LOOK_SECONDS = 0.02
@@ -97,16 +99,16 @@ def _drained(bench: Bench, postgres: Postgres, server: OnPostgres, rows: int) ->
 
 
 @contextmanager
-def _held_back(url: str) -> Iterator[psycopg.Connection[tuple[object, ...]].rollback]:  # type: ignore[name-defined]
+def _held_back(url: str) -> Iterator[Callable[[], None]]:
     """Nobody claims a block until what this gives is called."""
     with psycopg.connect(url) as connection:
         connection.execute("LOCK TABLE queue_blocks IN ACCESS EXCLUSIVE MODE")
         yield connection.rollback
 
 
-def _wait(is_so: object, seconds: float = 1_800.0) -> None:
+def _wait(is_so: Callable[[], bool], seconds: float = 1_800.0) -> None:
     end = time.perf_counter() + seconds
-    while not is_so():  # type: ignore[operator]
+    while not is_so():
         if time.perf_counter() > end:
             raise RuntimeError(f"the drain is not done after {seconds:g} s")
         time.sleep(_LOOK_SECONDS)
@@ -125,8 +127,7 @@ def _inserted(bench: Bench, postgres: Postgres, like: str, file: Path) -> Took:
     """One row in each transaction, as often as it goes."""
     url, rows = empty_copy(postgres, like, given=file)
     script = bench.directory / "insert.sql"
-    columns = ", ".join(name for (name,) in postgres.sql(url, _COLUMNS))
-    script.write_text(_INSERT.format(rows=rows, columns=columns))
+    script.write_text(_INSERT.format(rows=rows, columns=", ".join(name for name, _ in COLUMNS)))
     postgres.checkpoint()
     before, cpu, began = _stored(postgres, url), postgres.cpu_seconds(), time.perf_counter()
     pgbench = postgres.begin(
@@ -135,11 +136,6 @@ def _inserted(bench: Bench, postgres: Postgres, like: str, file: Path) -> Took:
     client = _ended(pgbench)
     seconds = time.perf_counter() - began
     return Took(_stored(postgres, url) - before, seconds, postgres.cpu_seconds() - cpu + client)
-
-
-_COLUMNS = """
-SELECT attname FROM pg_attribute WHERE attrelid = 'events'::regclass AND attnum > 0 ORDER BY attnum
-"""
 
 
 def _stored(postgres: Postgres, url: str) -> int:

@@ -23,6 +23,8 @@ def measure(bench: Bench, postgres: Postgres) -> list[Figure]:
             )
             for count in (1, 2)
         }
+        for server in servers.values():
+            server.wait_quiet()
         for number in range(bench.scale.rounds + 1):
             for name, kind in _LOADS.items():
                 for count, server in servers.items():

@@ -1,4 +1,4 @@
-"""Single-event POSTs on PostgreSQL beside the embedded profile: CPU of the API processes alone, and how long an ack is."""
+"""Single-event POSTs on PostgreSQL beside the embedded profile: CPU of the API processes alone, and time to the ack."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from benchmarks.postgres import OnPostgres, Postgres
 
 ROW = "start"
 _STARTS = 3
-_SETTLE_SECONDS = 3.0  # what is done once after the start
 _IDLE_SECONDS = 10.0
 _TRANSACTIONS = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
 
@@ -22,7 +21,7 @@ def measure(bench: Bench, postgres: Postgres) -> list[Figure]:
     for number in range(_STARTS):
         with OnPostgres(postgres, bench.directory / f"pg-start-{number}", bench.cores) as server:
             seconds.append(server.ready_after)
-            time.sleep(_SETTLE_SECONDS)
+            server.wait_quiet()
             resident.append(server.running.resident_bytes())
             if number == _STARTS - 1:
                 idle = _idle(postgres, server)
