@@ -6,7 +6,7 @@ The server flushes each commit. It shares the load's core: what the core of the 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,20 @@ class Postgres(Closing):
             return psutil.Popen(command, stdin=stdin, stdout=-1, stderr=-2, text=True)
 
 
+def wait_quiet(cpu_seconds: Callable[[], float]) -> None:
+    """Until processes have started wholly, as their CPU-seconds tell: of several, one is ready before the others.
+
+    Raises RuntimeError when that takes too long.
+    """
+    end = time.perf_counter() + _QUIET_SECONDS
+    while time.perf_counter() < end:
+        cpu, began = cpu_seconds(), time.perf_counter()
+        time.sleep(1)
+        if cpu_seconds() - cpu < _QUIET * (time.perf_counter() - began):
+            return
+    raise RuntimeError(f"the processes are not quiet after {_QUIET_SECONDS:g} s")
+
+
 class OnPostgres(Headrace):
     """`headrace serve` with its defaults and a database of its own."""
 
@@ -80,16 +94,6 @@ class OnPostgres(Headrace):
         self.url = postgres.create_database()
         env = {"HEADRACE_DATABASE_URL": self.url, "HEADRACE_PROCESSES": str(processes)}
         super().__init__(directory, cores, drain=drain, env=env)
-
-    def wait_quiet(self) -> None:
-        """Until every process has started: one answers for all. Raises RuntimeError when that takes too long."""
-        end = time.perf_counter() + _QUIET_SECONDS
-        while time.perf_counter() < end:
-            cpu, began = self.cpu_seconds(), time.perf_counter()
-            time.sleep(1)
-            if self.cpu_seconds() - cpu < _QUIET * (time.perf_counter() - began):
-                return
-        raise RuntimeError(f"the server is not quiet after {_QUIET_SECONDS:g} s")
 
     def disk_bytes(self) -> int:
         """What the database takes, and the data directory."""

@@ -7,7 +7,7 @@ from statistics import median
 
 from benchmarks.context import Bench
 from benchmarks.figure import AtMost, Figure
-from benchmarks.postgres import OnPostgres, Postgres
+from benchmarks.postgres import OnPostgres, Postgres, wait_quiet
 
 ROW = "start"
 _STARTS = 3
@@ -21,7 +21,7 @@ def measure(bench: Bench, postgres: Postgres) -> list[Figure]:
     for number in range(_STARTS):
         with OnPostgres(postgres, bench.directory / f"pg-start-{number}", bench.cores) as server:
             seconds.append(server.ready_after)
-            server.wait_quiet()
+            wait_quiet(server.cpu_seconds)
             resident.append(server.running.resident_bytes())
             if number == _STARTS - 1:
                 idle = _idle(postgres, server)
