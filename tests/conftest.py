@@ -8,8 +8,16 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.support import profile
 from tests.support.postgres import Cluster
 from tests.support.server import Server
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`@pytest.mark.embedded("why")`: what only files of ours have."""
+    marker = item.get_closest_marker("embedded")
+    if marker is not None and profile.NAME != profile.EMBEDDED:
+        pytest.skip(f"on the embedded profile only: {marker.args[0]}")
 
 
 @pytest.fixture

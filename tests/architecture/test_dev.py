@@ -116,5 +116,36 @@ def test_with_chromium_there_apt_is_left_alone(ready_clone: Path, tmp_path: Path
     assert not (tmp_path / "asked").exists()
 
 
+def runs_of(clone: Path, folder: Path, *arguments: str, fails: str = "never") -> list[list[str]]:
+    """Of pytest: its profile and arguments. `fails`: a word in the arguments of a run that does."""
+    asked = folder / "runs"
+    run = f'echo "profile=${{HEADRACE_TEST_PROFILE:-}} $*" >>{asked}; case "$*" in *{fails}*) exit 3 ;; esac'
+    (clone / ".venv" / "bin" / "python").write_text(f"#!/bin/sh\n{run}\n")
+    answer = dev("test", *arguments, path=path_with_apt(folder, "exit 0", chromium="exit 0"), at=clone / "dev")
+    assert answer.returncode == (0 if fails == "never" else 3)
+    return [line.split() for line in asked.read_text().splitlines()]
+
+
+def test_everything_runs_and_then_a_part_once_more_on_postgresql(ready_clone: Path, tmp_path: Path) -> None:
+    first, second = runs_of(ready_clone, tmp_path)
+    paths = [word for word in second if word.startswith("tests/")]
+    assert (first[0], second[0]) == ("profile=", "profile=postgres")
+    assert not [word for word in first if word.startswith("tests/")]
+    assert len(paths) > 10
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert "--junit-xml=reports/junit.xml" in first
+    assert "--junit-xml=reports/junit-postgres.xml" in second
+
+
+def test_who_names_tests_gets_these_alone(ready_clone: Path, tmp_path: Path) -> None:
+    (only,) = runs_of(ready_clone, tmp_path, "tests/unit", "-x")
+    assert only[0] == "profile="
+    assert only[-2:] == ["tests/unit", "-x"]
+
+
+def test_after_a_failure_no_second_run_has_the_last_word(ready_clone: Path, tmp_path: Path) -> None:
+    assert len(runs_of(ready_clone, tmp_path, fails="junit.xml")) == 1
+
+
 def test_ci_runs_the_two_commands_that_a_contributor_runs() -> None:
     assert re.findall(r"^\./dev \w+$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE) == ["./dev lint", "./dev test"]

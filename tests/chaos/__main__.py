@@ -8,6 +8,7 @@ import random
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from tests.chaos.plants import PLANTS
@@ -21,9 +22,15 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="headrace-chaos-"))
     env = {"HEADRACE_PLANT": options.plant} if options.plant else {}
     module = "tests.chaos.planted" if options.plant else "headrace"
-    running = (run if options.profile == "embedded" else run_site)(
-        folder, cycles=options.cycles, seed=seed, module=module, env=env, say=lambda text: print(text, flush=True)
-    )
+    said = partial(print, flush=True)
+    if options.profile == "embedded":
+        running = run(folder, cycles=options.cycles, seed=seed, module=module, env=env, say=said)
+    else:
+        env |= {"HEADRACE_SPOOL": "1"} if options.spool else {}
+        running = run_site(
+            folder, cycles=options.cycles, seed=seed, module=module, env=env, say=said,
+            servers=options.servers, workers=options.workers,
+        )  # fmt: skip
     report = asyncio.run(running)
     print(report)
     if report.violations:
@@ -38,6 +45,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cycles", type=int, default=25, help="how often the server is hit (25)")
     parser.add_argument("--seed", type=int, help="repeat a run: the same events and faults (random)")
     parser.add_argument("--profile", choices=("embedded", "postgres"), default="embedded", help="where the data are")
+    parser.add_argument("--servers", type=int, default=2, help="on postgres: API processes (2)")
+    parser.add_argument("--workers", type=int, default=0, help="on postgres: `headrace work`; 0: the servers store (0)")
+    parser.add_argument("--spool", action="store_true", help="on postgres: with HEADRACE_SPOOL")
     parser.add_argument("--plant", choices=sorted(PLANTS), help="serve with something planted (tests/chaos/plants.py)")
     return parser.parse_args()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from tests.chaos.faults import LONGEST, POINTS, ends_within, under_way
-from tests.chaos.site import Site, Watch
+from tests.chaos.site import RECOVERY_SECONDS, Site, Watch
 from tests.chaos.traffic import Asked, Traffic
 from tests.support.tcp_proxy import Wanted, puts, stores
 
@@ -18,7 +19,7 @@ FIRST_REFUSAL = 6.5
 """Seconds until a request is refused that finds the database away: `connect_timeout` and a bit."""
 REFUSAL = 1.0
 """The same once the breaker is open."""
-OPEN_AFTER = 8.0
+OPEN_AFTER = 7.0
 """Seconds from the beginning of an outage until it is."""
 _LIVE = 2.0
 _REACTION = 0.3
@@ -31,15 +32,15 @@ class Outage(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class KillServer:
-    """SIGKILL of one API process at some moment, or at a named point of a new one in its place."""
+class KillProcess:
+    """SIGKILL of one API process or worker at some moment, or at a named point of a new one in its place."""
 
     number: int
     seconds: float = 0.0
     point: str = ""
 
     async def strike(self, site: Site, traffic: Traffic) -> None:
-        server = site.servers[self.number % len(site.servers)]
+        server = site.processes[self.number % len(site.processes)]
         await under_way(traffic)
         if self.point:
             await asyncio.to_thread(server.kill)
@@ -48,7 +49,39 @@ class KillServer:
         await asyncio.to_thread(server.kill)
 
     def __str__(self) -> str:
-        return f"SIGKILL of server {self.number + 1} " + (self.point or f"after {self.seconds:.3f} s")
+        return f"SIGKILL of process {self.number + 1} " + (self.point or f"after {self.seconds:.3f} s")
+
+
+@dataclass(frozen=True, slots=True)
+class StopProcess:
+    """SIGSTOP of one API process or worker for a while: the others go on, with what it has locked, too."""
+
+    number: int
+    seconds: float
+
+    async def strike(self, site: Site, traffic: Traffic) -> None:
+        chosen = self.number % len(site.processes)
+        stopped = site.processes[chosen].process
+        assert stopped is not None
+        await under_way(traffic)
+        stopped.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        try:
+            others = [server.port for server in site.servers if server.process is not stopped]
+            while time.monotonic() < began + self.seconds:
+                stored = [await traffic.probe(port) for port in others]
+                if stored and all(stored):
+                    break
+                await asyncio.sleep(0.1)
+            took = time.monotonic() - began
+            if others and took > RECOVERY_SECONDS:
+                traffic.broken.append(f"nothing was stored for {took:.0f} s, since process {chosen + 1} was stopped")
+            await asyncio.sleep(max(0, began + self.seconds - time.monotonic()))
+        finally:
+            stopped.send_signal(signal.SIGCONT)
+
+    def __str__(self) -> str:
+        return f"SIGSTOP of process {self.number + 1} for {self.seconds:.1f} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +108,7 @@ class KillAll:
     async def strike(self, site: Site, traffic: Traffic) -> None:
         await under_way(traffic)
         await asyncio.sleep(self.seconds)
-        ends = [*(server.kill for server in site.servers), site.cluster.kill]
+        ends = [*(process.kill for process in site.processes), site.cluster.kill]
         await asyncio.gather(*(asyncio.to_thread(end) for end in ends))
 
     def __str__(self) -> str:
@@ -178,8 +211,9 @@ def choose_outage(chance: random.Random, *, long: tuple[float, float] = (5, 20))
     number = chance.randrange(8)
     point = chance.choice(sorted(POINTS))
     return chance.choice((
-        KillServer(number, seconds=chance.uniform(0, 0.6)),
-        KillServer(number, point=f"{point}:{chance.randint(1, POINTS[point])}"),
+        KillProcess(number, seconds=chance.uniform(0, 0.6)),
+        KillProcess(number, point=f"{point}:{chance.randint(1, POINTS[point])}"),
+        StopProcess(number, seconds),
         KillDatabase("SIGKILL", min(seconds, 2)),
         KillDatabase("immediate stop", min(seconds, 2)),
         KillAll(chance.uniform(0, 0.6)),
@@ -193,14 +227,16 @@ def choose_outage(chance: random.Random, *, long: tuple[float, float] = (5, 20))
 
 
 async def _away(site: Site, traffic: Traffic, begin: Callable[[], Awaitable[None]], seconds: float) -> None:
-    """Nothing durable can be reached for so long: nothing is acknowledged, refusals come soon, and the rest lives."""
+    """The database cannot be reached for so long: nothing is acknowledged (or, with a spool, everything), refusals come
+    soon, and the rest lives."""
     await under_way(traffic)
     async with Watch(site) as watch:
         await begin()
         began = time.monotonic()
         await asyncio.sleep(seconds)
         traffic.broken += _unresponsive(watch)
-    traffic.broken += list(_acknowledged(traffic.asked, began, began + seconds))
+    wrong = {503} if site.spools else {201, 202}
+    traffic.broken += list(_wrong(traffic.asked, began, began + seconds, wrong))
     traffic.broken += list(_late(traffic.asked, began, began + seconds))
 
 
@@ -208,14 +244,16 @@ def _unresponsive(watch: Watch) -> list[str]:
     return [f"a server was silent for {watch.slowest:.1f} s"] if watch.slowest > _LIVE else []
 
 
-def _acknowledged(asked: list[Asked], began: float, ended: float) -> Iterator[str]:
+def _wrong(asked: list[Asked], began: float, ended: float, wrong: set[int]) -> Iterator[str]:
     for one in asked:
-        if one.at > began and one.at + one.seconds < ended and one.status in {201, 202}:
-            yield f"{one.status} {one.at - began:.1f} s after the database was lost"
+        if one.at > began and one.at + one.seconds < ended and one.status in wrong:
+            yield f"{one.status} {one.at - began:.1f} s after the database was lost: {one.said}"
 
 
 def _late(asked: list[Asked], began: float, ended: float) -> Iterator[str]:
     for one in asked:
         bound = REFUSAL if one.at > began + OPEN_AFTER else FIRST_REFUSAL
-        if began < one.at < ended and one.seconds > bound + _REACTION:
-            yield f"{one.status or 'nothing'} {one.at - began:.1f} s after the fault began took {one.seconds:.1f} s"
+        refused = one.status not in {201, 202}
+        if refused and began < one.at < ended and one.seconds > bound + _REACTION:
+            what = f"{one.status}: {one.said}" if one.status else "nothing"
+            yield f"{what}, {one.at - began:.1f} s after the fault began, took {one.seconds:.1f} s"

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.planted serve …`: Headrace, with what HEADRACE_PLANT names planted in it."""
+"""`python -m tests.chaos.planted serve …`: Headrace, with what HEADRACE_PLANT names planted in it (`one,another`)."""
 
 from __future__ import annotations
 
@@ -8,5 +8,6 @@ from headrace.__main__ import main
 from tests.chaos.plants import PLANTS
 
 if __name__ == "__main__":
-    PLANTS[os.environ["HEADRACE_PLANT"]]()
+    for name in os.environ["HEADRACE_PLANT"].split(","):
+        PLANTS[name]()
     main()

@@ -9,12 +9,17 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import apsw
 
 from headrace import wiring
 from headrace.adapters.duckdb.events import DuckDBEvents
+from headrace.adapters.postgres import _queue_leases, _queue_tables, schema
+from headrace.adapters.postgres import queue as postgres_queue
+from headrace.adapters.postgres.events import PostgresEvents
+from headrace.adapters.postgres.queue import PostgresQueue
 from headrace.adapters.sqlite import _file
 from headrace.adapters.sqlite.queue import SqliteQueue
 from headrace.adapters.system.clock import SystemClock
@@ -57,21 +62,21 @@ def synchronous_off() -> None:
     _set(_file, "_set_up", without_fsync)
 
 
-def ack_before_commit() -> None:
+def ack_before_commit(kind: Any = SqliteQueue) -> None:
     """`put` answers at once, and commits a little later."""
-    put = SqliteQueue.put
+    put = kind.put
     tasks = set()
 
-    async def commit_later(queue: SqliteQueue, block: Block) -> None:
-        await asyncio.sleep(0.02)
+    async def commit_later(queue: Any, block: Block) -> None:
+        await asyncio.sleep(0.1)
         await put(queue, block)
 
-    async def put_at_once(queue: SqliteQueue, block: Block) -> None:
+    async def put_at_once(queue: Any, block: Block) -> None:
         task = asyncio.create_task(commit_later(queue, block))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    _set(SqliteQueue, "put", put_at_once)
+    _set(kind, "put", put_at_once)
 
 
 def queue_ack_before_store() -> None:
@@ -80,32 +85,34 @@ def queue_ack_before_store() -> None:
 
     async def ack_first(drain: Drain, deliveries: Sequence[Delivery]) -> int:
         await drain._queue.ack(deliveries)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.3)
         return await store(drain, deliveries)
 
     _set(Drain, "_store", ack_first)
 
 
-def no_dedup() -> None:
+def no_dedup(kind: Any = DuckDBEvents) -> None:
     """The store forgets which ids clients chose."""
-    write = DuckDBEvents.write
+    write = kind.write
 
-    async def write_all(events: DuckDBEvents, batch: EventBatch) -> Written:
+    async def write_all(events: Any, batch: EventBatch) -> Written:
         batch.chosen.clear()
-        return await write(events, batch)
+        written: Written = await write(events, batch)
+        return written
 
-    _set(DuckDBEvents, "write", write_all)
+    _set(kind, "write", write_all)
 
 
-def no_block_dedup() -> None:
+def no_block_dedup(kind: Any = DuckDBEvents) -> None:
     """The store does not know a block that comes again."""
-    write = DuckDBEvents.write
+    write = kind.write
 
-    async def write_all(events: DuckDBEvents, batch: EventBatch) -> Written:
+    async def write_all(events: Any, batch: EventBatch) -> Written:
         batch.blocks = [(random.getrandbits(120), bucket_id) for _, bucket_id in batch.blocks]
-        return await write(events, batch)
+        written: Written = await write(events, batch)
+        return written
 
-    _set(DuckDBEvents, "write", write_all)
+    _set(kind, "write", write_all)
 
 
 # --- faults ----------------------------------------------------------------------------------------------------------
@@ -177,6 +184,19 @@ def clock_jumps() -> None:
     _set(wiring, "SystemClock", JumpingClock)
 
 
+def short_leases() -> None:
+    """What a process of the PostgreSQL profile had when it was killed is free after 2 s instead of 15."""
+    _set(postgres_queue, "LEASE_SECONDS", 2.0)
+    _set(_queue_leases, "_RENEW_SECONDS", 0.5)
+
+
+def next_version() -> None:
+    """A Headrace whose tables have a column more, and whose migration takes its time with the locks it has."""
+    for layout, tables in ((_queue_tables.LAYOUT, ("queue_blocks",)), (schema.LAYOUT, ("events", "event_days"))):
+        changes = [f"ALTER TABLE {table} ADD COLUMN later integer" for table in tables]
+        object.__setattr__(layout, "versions", [*layout.versions, [*changes, "SELECT pg_sleep(0.5)"]])
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "synchronous-off": synchronous_off,
     "ack-before-commit": ack_before_commit,
@@ -191,4 +211,10 @@ FAULTS: dict[str, Callable[[], None]] = {
     "everything-twice": everything_twice,
     "clock-jumps": clock_jumps,
 }
-PLANTS = BUGS | FAULTS
+POSTGRES_BUGS: dict[str, Callable[[], None]] = {
+    "postgres-ack-before-commit": partial(ack_before_commit, PostgresQueue),
+    "queue-ack-before-store": queue_ack_before_store,
+    "postgres-no-dedup": partial(no_dedup, PostgresEvents),
+    "postgres-no-block-dedup": partial(no_block_dedup, PostgresEvents),
+}
+PLANTS = BUGS | FAULTS | POSTGRES_BUGS | {"short-leases": short_leases, "next-version": next_version}

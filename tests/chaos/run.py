@@ -7,7 +7,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,21 +90,25 @@ async def run_site(
     say: Callable[[str], None] = lambda _: None,
     cluster: Cluster | None = None,
     servers: int = 2,
+    workers: int = 0,
+    pause: float = 0.0,
 ) -> Report:
     """The same on the PostgreSQL profile: whatever a fault ended is started again, and stores within 30 s."""
     chance = random.Random(seed)
     ledger = Ledger(folder / "ledger.jsonl")
     recoveries: list[float] = []
     try:
-        async with Site(folder, servers=servers, module=module, env=env, cluster=cluster) as site:
-            traffic = site.traffic(ledger, seed)
+        async with Site(
+            folder, servers=servers, workers=workers, module=module, env=env, cluster=cluster
+        ) as site:
+            traffic = site.traffic(ledger, seed, pause=pause)
             for cycle in range(cycles):
                 struck = fault(chance)
                 ledger.fault(str(struck))
                 await struck.strike(site, traffic)
                 recoveries.append(await site.recover(traffic))
                 say(f"cycle {cycle + 1}: {struck}; well after {recoveries[-1]:.1f} s; {traffic.acknowledged} so far")
-            return await conclude(site.servers[0], traffic, ledger, seed, recoveries)
+            return await conclude(site.servers[0], traffic, ledger, seed, recoveries, others=site.servers[1:])
     finally:
         ledger.close()
 
@@ -135,13 +139,19 @@ async def _ready(connection: Connection) -> bool:
 
 
 async def conclude(
-    server: Server, traffic: Traffic, ledger: Ledger, seed: int, recoveries: list[float] | None = None
+    server: Server,
+    traffic: Traffic,
+    ledger: Ledger,
+    seed: int,
+    recoveries: list[float] | None = None,
+    others: Sequence[Server] = (),
 ) -> Report:
-    """Let the clients finish, let the drain finish, read everything back, and check."""
+    """Let clients and drain finish (the spools of `others`, too), read everything back, and check."""
     await traffic.finish(RECOVERY_SECONDS)
     connection = Connection(server.port, server.key)
     try:
-        await _drained(connection)
+        for one in (*others, server):
+            await _drained(one, server.key)
         found = await _stored(connection)
         listed = await _listed(connection)
         dead = await _dead_tokens(connection)
@@ -155,12 +165,14 @@ async def conclude(
     return Report(seed, history, broken, recoveries or [])
 
 
-async def _drained(connection: Connection) -> None:
+async def _drained(server: Server, key: str) -> None:
+    connection = Connection(server.port, key)
     deadline = time.monotonic() + RECOVERY_SECONDS
     while (queue := (await _get(connection, "/v1/status")).json()["queue"])["blocks"]:
         if time.monotonic() > deadline:
             raise AssertionError(f"the queue is not drained after {RECOVERY_SECONDS} s: {queue}")
         await asyncio.sleep(0.05)
+    connection.close()
 
 
 async def _stored(connection: Connection) -> list[Event]:

@@ -21,23 +21,29 @@ RECOVERY_SECONDS = 30
 
 
 class Site:
-    """`async with Site(folder) as site:` has everything running. `cluster`: another's, which is only used."""
+    """`async with Site(folder) as site:` has everything running. `cluster`: another's, which is only used. `standby`:
+    one that may be promoted; then there is no proxy in between. With `workers` the servers store nothing themselves."""
 
     def __init__(
         self,
         folder: Path,
         *,
         servers: int = 2,
+        workers: int = 0,
         module: str = "headrace",
         env: Mapping[str, str] | None = None,
         cluster: Cluster | None = None,
+        standby: Cluster | None = None,
     ) -> None:
         self._own = cluster is None
         self.cluster = cluster or Cluster(safe=True)
-        self._env = dict(env or {})
+        self._standby = standby
+        self._env = {"HEADRACE_DRAIN": "off" if workers else "on", **(env or {})}
         self._places = [folder / f"data-{number + 1}" for number in range(servers)]
+        self._work_places = [folder / f"work-{number + 1}" for number in range(workers)]
         self._module = module
         self.servers: list[Server] = []
+        self.workers: list[Server] = []
         self.proxy: TcpProxy
         self.url = ""
 
@@ -56,19 +62,31 @@ class Site:
     def _open(self) -> None:
         if self._own:
             self.cluster.create().start()
-        direct = self.cluster.create_database()
+        name = self.cluster.create_database().rsplit("/", 1)[1]
         self.proxy = TcpProxy(self.cluster.port).start()
-        self.url = direct.replace(f":{self.cluster.port}/", f":{self.proxy.port}/")
+        self.url = self.cluster.url(name, port=self.proxy.port)
+        if self._standby is not None:
+            ports = f"{self.cluster.port},127.0.0.1:{self._standby.port}"
+            self.url = f"postgresql://postgres@127.0.0.1:{ports}/{name}?target_session_attrs=read-write"
         env = {"HEADRACE_DATABASE_URL": self.url, **self._env}
         self.servers = [Server(place, module=self._module, env=env) for place in self._places]
+        self.workers = [Server(place, module=self._module, env=env, role="work") for place in self._work_places]
 
     def close(self) -> None:
-        for server in self.servers:
-            server.close()
+        for process in self.processes:
+            process.close()
         if hasattr(self, "proxy"):
             self.proxy.close()
         if self._own:
             self.cluster.close()
+
+    @property
+    def processes(self) -> list[Server]:
+        return [*self.servers, *self.workers]
+
+    @property
+    def spools(self) -> bool:
+        return "HEADRACE_SPOOL" in self._env
 
     @property
     def ports(self) -> list[int]:
@@ -80,7 +98,7 @@ class Site:
 
     @property
     def logs(self) -> str:
-        return "\n".join(server.log.read_text() for server in self.servers)
+        return "\n".join(server.log.read_text() for server in self.processes)
 
     def traffic(self, ledger: Ledger, seed: int, *, pause: float = 0.0, clients: int = 6) -> Traffic:
         """Clients that spread over the servers; they are running."""
@@ -89,12 +107,16 @@ class Site:
         return traffic
 
     async def recover(self, traffic: Traffic) -> float:
-        """Start what has ended, until each server has stored an event; seconds. Raises AssertionError after 60."""
-        began = time.monotonic()
-        self.proxy.pass_through()
+        """Start what has ended, and then as `well`. Raises AssertionError when something does not start in a minute."""
+        await asyncio.to_thread(self.proxy.pass_through)
         if self.cluster.process is None or self.cluster.process.poll() is not None:
             await asyncio.to_thread(self.cluster.start)
         await self._up()
+        return await self.well(traffic)
+
+    async def well(self, traffic: Traffic) -> float:
+        """Seconds until each server has stored an event. Raises AssertionError after twice as long as it may take."""
+        began = time.monotonic()
         for port in self.ports:
             while not await traffic.probe(port):
                 if time.monotonic() > began + 2 * RECOVERY_SECONDS:
@@ -104,16 +126,15 @@ class Site:
 
     async def _up(self) -> None:
         deadline = time.monotonic() + 2 * RECOVERY_SECONDS
-        for server in self.servers:
-            while not await answers(server.port, "/health/ready"):
-                if server.process is None or server.process.poll() is not None:
-                    server.start(wait=False)
-                    for other in self.servers:
-                        if other.process is None:
-                            other.start(wait=False)
-                if time.monotonic() > deadline:
-                    raise AssertionError(f"a server does not come up:\n{server.log.read_text()[-4000:]}")
-                await asyncio.sleep(0.05)
+        waiting = self.processes
+        while waiting:
+            for process in waiting:
+                if process.process is None or process.process.poll() is not None:
+                    process.start(wait=False)
+            waiting = [process for process in waiting if not await answers(process.port, "/health/live")]
+            if waiting and time.monotonic() > deadline:
+                raise AssertionError(f"a process does not come up:\n{waiting[0].log.read_text()[-4000:]}")
+            await asyncio.sleep(0.05)
 
 
 async def answers(port: int, target: str, *, status: int = 200) -> bool:

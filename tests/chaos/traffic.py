@@ -30,11 +30,13 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """When a request was sent (monotonic), how long its answer took, and what status it had (0: none came)."""
+    """When a request was sent (monotonic), how long its answer took, what status it had (0: none came), and of
+    what is no acknowledgement the words."""
 
     at: float
     seconds: float
     status: int
+    said: str = ""
 
 
 class Traffic:
@@ -101,9 +103,9 @@ class Traffic:
             elif answer.status in {201, 202}:
                 await self._read_own_write(connection, answer)
                 return connection
+            await asyncio.sleep(_PAUSE)  # so that what starts again has the machine for itself
             if not request.again:
                 return connection
-            await asyncio.sleep(_PAUSE)
 
     async def _try(self, connection: Connection, request: _Request) -> Answer | None:
         attempt = self._ledger.attempt(request.number)
@@ -114,7 +116,8 @@ class Traffic:
             self._ledger.no_answer(attempt, str(exc))
             self.asked.append(Asked(began, time.monotonic() - began, 0))
             return None
-        self.asked.append(Asked(began, time.monotonic() - began, answer.status))
+        said = "" if answer.status in {201, 202} else str(answer.json().get("detail"))
+        self.asked.append(Asked(began, time.monotonic() - began, answer.status, said))
         self._ledger.answer(attempt, answer.status, _ids(answer))
         if answer.status in {201, 202}:
             self.acknowledged += len(request.events)

@@ -158,6 +158,7 @@ def test_no_header_of_a_request_gets_into_a_mail(house: Server, anyone: httpx2.C
 # --- On the machine -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.embedded("a restore replaces files")
 def test_nobody_else_on_the_machine_reads_the_data_whatever_the_umask_also_not_after_a_restore(tmp_path: Path) -> None:
     data = tmp_path / "data"
     before = os.umask(0)

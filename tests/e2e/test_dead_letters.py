@@ -7,11 +7,8 @@ import time
 import httpx2
 import pytest
 
-from headrace.adapters.sqlite.queue import SqliteQueue
-from headrace.adapters.system.clock import SystemClock
-from headrace.kit.ids import uuid7
-from headrace.model.block import Block
 from tests.e2e.conftest import TestBucket, assert_problem
+from tests.support.queue import put_blocks
 from tests.support.server import Server
 
 POISON = b"HR\x01\x00 this is no zstd frame"
@@ -24,11 +21,7 @@ async def poisoned(server: Server) -> Server:
     with server.client() as client:
         TestBucket(client, "default").record({"message": "before"})
     server.stop()
-    clock = SystemClock()
-    queue = await SqliteQueue.open(server.data_dir / "queue.db", clock, max_bytes=1 << 30)
-    for _ in range(MANY):
-        await queue.put(Block(uuid7(clock.now()), POISON, 1))
-    await queue.close()
+    await put_blocks(server, *[POISON] * MANY)
     return server.start()
 
 
@@ -80,6 +73,7 @@ def test_a_replayed_letter_that_is_still_bad_comes_back_as_a_new_one(poisoned: S
         assert not after & {one["id"] for one in letters(client)}
 
 
+@pytest.mark.embedded("a backup copies files")
 def test_a_backup_holds_the_dead_letters(poisoned: Server) -> None:
     with poisoned.client() as client:
         letters(client)

@@ -13,6 +13,7 @@ import pytest
 
 from headrace import __version__
 from tests.e2e.conftest import TestBucket, assert_problem
+from tests.support import profile
 from tests.support.server import Server
 
 
@@ -31,7 +32,7 @@ def test_ready_names_its_parts(client: httpx2.Client) -> None:
 def test_status_tells_what_runs_and_how_much_is_in_it(bucket: TestBucket) -> None:
     bucket.record({"message": "x"})
     status = bucket.client.get("/v1/status").json()
-    assert (status["profile"], status["version"]) == ("embedded", __version__)
+    assert (status["profile"], status["version"]) == (profile.NAME, __version__)
     assert status["store"]["events"] >= 1
     assert status["store"]["bytes"] > 0
     assert status["queue"]["depth"] >= 0
@@ -82,6 +83,7 @@ def test_a_replay_must_say_which(client: httpx2.Client, body: object, status: in
     assert_problem(client.post("/v1/dead-letters/replay", json=body), status)
 
 
+@pytest.mark.embedded("a backup copies files")
 def test_a_backup_taken_under_load_restores_everything_that_was_acknowledged_before_it(server: Server) -> None:
     with server.client() as client:
         here = TestBucket(client, "default")
@@ -126,6 +128,7 @@ def _staged(server: Server) -> bool:
     return (server.data_dir / "restore.ready").exists()
 
 
+@pytest.mark.embedded("a restore replaces files")
 @pytest.mark.parametrize("body", [b"", b"hello", b"\0" * 10240, b"x" * 100_000])
 def test_a_restore_of_what_is_no_backup_changes_nothing(bucket: TestBucket, body: bytes) -> None:
     bucket.record({"message": "still here"})

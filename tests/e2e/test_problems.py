@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 
 import httpx2
 import pytest
 
 from tests.e2e.conftest import TestBucket, assert_problem
+from tests.support.postgres import Cluster
 from tests.support.server import Server
 
 WRITE = "/v1/buckets/default/events"
+
+
+@pytest.fixture(scope="module")
+def on_postgres(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """On this profile, whichever the others run on."""
+    url = postgres.create_database()
+    running = Server(tmp_path_factory.mktemp("on-postgres") / "data", env={"HEADRACE_DATABASE_URL": url})
+    try:
+        yield running.start()
+    finally:
+        running.close()
+        postgres.drop_database(url)
+
+
 GUARDED = [
     ("POST", WRITE), ("GET", WRITE), ("GET", "/v1/buckets"), ("POST", "/v1/buckets"), ("GET", "/v1/buckets/default"),
     ("PATCH", "/v1/buckets/default"), ("DELETE", "/v1/buckets/default"), ("GET", f"{WRITE}/x"),
@@ -99,6 +115,19 @@ def test_an_unknown_parameter_is_400(client: httpx2.Client, path: str) -> None:
 def test_a_body_over_the_limit_is_413_at_the_other_doors(client: httpx2.Client) -> None:
     big = b'{"name": "a", "description": "' + b"x" * (1 << 20) + b'"}'
     assert_problem(client.post("/v1/buckets", content=big, headers={"content-type": "application/json"}), 413)
+
+
+@pytest.mark.parametrize(("method", "path", "does"), [
+    ("GET", "/v1/backup", "pg_dump"),
+    ("POST", "/v1/restore", "pg_restore"),
+])  # fmt: skip
+def test_where_a_server_keeps_the_data_backups_are_a_409_that_names_its_tool(
+    on_postgres: Server, method: str, path: str, does: str
+) -> None:
+    with on_postgres.client() as client:
+        answer = client.request(method, path, content=b"x", headers={"content-type": "application/x-tar"})
+        assert does in assert_problem(answer, 409, "not-embedded")["detail"]
+        assert "409" in client.get("/openapi.json").json()["paths"][path][method.lower()]["responses"]
 
 
 def test_every_answer_has_a_request_id(bucket: TestBucket) -> None:

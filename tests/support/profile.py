@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import subprocess
+import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +24,7 @@ def environment(data_dir: Path) -> dict[str, str]:
     if NAME == EMBEDDED:
         return {}
     if data_dir not in _urls:
-        _urls[data_dir] = _cluster().create_database()
+        _urls[data_dir] = _cluster().create_database(_template())
     return {"HEADRACE_DATABASE_URL": _urls[data_dir]}
 
 
@@ -40,3 +43,16 @@ def _cluster() -> Cluster:
     cluster = Cluster(safe=False, settings={"max_connections": "500"}).create().start()
     atexit.register(cluster.close)
     return cluster
+
+
+@cache
+def _template() -> str:
+    """The name of a database with all tables, which takes 0.1 s to copy, and 1 s to make."""
+    url = _cluster().create_database()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [sys.executable, "-m", "headrace", "migrate", "--data-dir", folder],
+            env={**inherited, "HEADRACE_DATABASE_URL": url}, stdout=subprocess.DEVNULL, check=True,
+        )  # fmt: skip
+    return url.rsplit("/", 1)[1]

@@ -117,6 +117,11 @@ class Server:
             raise
 
     @property
+    def database_url(self) -> str:
+        """Empty where the data is in files."""
+        return self._env.get("HEADRACE_DATABASE_URL", "")
+
+    @property
     def key(self) -> str:
         return (self.data_dir / "admin.key").read_text().strip()
 

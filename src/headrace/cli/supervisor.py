@@ -23,6 +23,7 @@ import structlog
 
 from headrace.cli.greeting import announced, greet
 from headrace.cli.listening import ARRIVING_SECONDS, let_nobody_in
+from headrace.cli.process import first_of
 from headrace.config import Settings
 from headrace.wiring.identity import local_url
 from headrace.wiring.roles import Place
@@ -88,8 +89,13 @@ class Supervisor:
         self._running: list[_Running] = []
         self._deaths = 0
         self._stop, self._roll = asyncio.Event(), asyncio.Event()
-        self._how = signal.SIGTERM
+        self._how: signal.Signals | None = None
         self._lifeline, self._held = os.pipe()
+
+    @property
+    def is_told(self) -> bool:
+        """Whether SIGTERM or SIGINT came."""
+        return self._how is not None
 
     async def start(self) -> bool:
         """The first one alone (it may migrate), then the rest. False when one ends before it serves: it said why."""
@@ -105,13 +111,12 @@ class Supervisor:
     async def keep(self) -> None:
         """Until SIGTERM or SIGINT. SIGHUP replaces the children one after the other."""
         while not self._stop.is_set():
-            waits = [asyncio.create_task(event.wait()) for event in (self._stop, self._roll)]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
-            if self._roll.is_set() and not self._stop.is_set():
+            await first_of(self._stop, self._roll)
+            if self._roll.is_set():
                 self._roll.clear()
-                await self._replace_all()
+                rolling = asyncio.create_task(self._replace_all())
+                await first_of(self._stop, or_end_of=rolling)
+                rolling.cancel()
 
     async def end(self) -> None:
         """Nobody new comes in, the children finish. What does not end in time is killed."""
@@ -119,7 +124,7 @@ class Supervisor:
         let_nobody_in(self._listening)
         await asyncio.sleep(ARRIVING_SECONDS)
         self._listening.close()
-        await asyncio.gather(*(self._end(running, self._how) for running in list(self._running)))
+        await asyncio.gather(*(self._end(running, self._how or signal.SIGTERM) for running in list(self._running)))
 
     def _on_stop(self, number: signal.Signals) -> None:
         if self._stop.is_set():  # they are stopping: let them hurry
@@ -167,10 +172,11 @@ class Supervisor:
         """The next one serves before the old one goes. Stops at the first that does not come up."""
         _log.info("replacing the server processes, one after the other")
         for old in list(self._running):
+            if old not in self._running:  # it died, and has been replaced
+                continue
             new = await self._spawn()
             if not await self._is_ready(new):
-                if not self._stop.is_set():
-                    _log.error("the new process does not serve; the old ones go on", pid=new.process.pid)
+                _log.error("the new process does not serve; the old ones go on", pid=new.process.pid)
                 await self._end(new, signal.SIGTERM)
                 return
             await self._end(old, signal.SIGTERM)
@@ -220,6 +226,6 @@ async def _supervise(settings: Settings, listening: socket.socket, folder: Path)
             stack.enter_context(announced(settings.data_dir, url))
             greet(url, settings.data_dir / "admin.key")
             await supervisor.keep()
-        _log.info("stopping", reason="signal" if started else "a process did not start")
+        _log.info("stopping", reason="signal" if supervisor.is_told else "a process did not start")
         await supervisor.end()
-    return 0 if started else 1
+    return 0 if supervisor.is_told else 1

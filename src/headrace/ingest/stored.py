@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
 
+from headrace.errors import Unavailable
 from headrace.ports.bus import Bus, Stored
 from headrace.ports.events import Events
 
@@ -29,7 +30,8 @@ class StoredWaiter:
             await asyncio.Event().wait()
 
     async def wait(self, block_ids: Iterable[int], bucket_id: int) -> int | None:
-        """The position that has all of them once they are stored; None when that took longer than the timeout."""
+        """The position that has all of them once they are stored; None when that took longer than the timeout, or
+        the store cannot be asked."""
         blocks = set(block_ids)
         missing = blocks.difference(self._seen)
         try:
@@ -40,7 +42,7 @@ class StoredWaiter:
                     position = max(self._seen[block] for block in blocks)
                     return position or await self._events.last_seq(bucket_id)  # 0: of a batch for several stores
                 return await self._events.last_seq(bucket_id)
-        except TimeoutError:
+        except (TimeoutError, Unavailable):  # a store that is away has them later: they are durable already
             return None
 
     async def _wait_a_while(self, blocks: set[int], bucket_id: int) -> set[int]:

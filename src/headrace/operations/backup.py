@@ -23,6 +23,10 @@ from headrace.ports.snapshot import Snapshot
 FORMAT = 1
 MANIFEST = "manifest.json"
 TEMPORARY = "backup-"  # folders of this prefix in the data directory are left from a crash
+_ON_SERVER = (
+    "The data is on a database server: back it up with pg_dump, or with a base backup and its archived log "
+    "(docs/howto/back-up-and-restore.md)."
+)
 _CHUNK = 256 * 1024
 
 
@@ -53,7 +57,7 @@ class Backup:
         Raises Conflict while another one runs, and where a database server keeps the data.
         """
         if not self._snapshots:
-            raise Conflict("The data is on a database server: back it up with the server's tools.", code="not-embedded")
+            raise Conflict(_ON_SERVER, code="not-embedded")
         if self._running:
             raise Conflict("A backup is running: try again when it is done.", code="backup-running")
         self._running = True

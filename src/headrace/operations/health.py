@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import TypeVar
 
 from headrace.errors import HeadraceError
@@ -48,6 +49,8 @@ class About:
 
     profile: str
     version: str
+    guarantee: str = ""
+    """What 202 means here, in a sentence."""
 
 
 class Health:
@@ -65,6 +68,7 @@ class Health:
         free_bytes: Callable[[], int],
         min_free_bytes: int = MIN_FREE_BYTES,
         spooled: Callable[[], Awaitable[QueueDepth]] | None = None,
+        lags: Callable[[], Mapping[str, float]] | None = None,
     ) -> None:
         """`free_bytes`: the room left where the data lies. `spooled`: what waits on this machine for a queue that is
         away; None when nothing is taken then."""
@@ -77,6 +81,7 @@ class Health:
         self._free_bytes = free_bytes
         self._min_free_bytes = min_free_bytes
         self._spooled = spooled
+        self._lags = lags
         self._began = clock.monotonic()
         self._draining = False
         self._last: tuple[float, Readiness] | None = None
@@ -99,6 +104,7 @@ class Health:
         status: dict[str, object] = {
             "profile": self._about.profile,
             "version": self._about.version,
+            **({"guarantee": self._about.guarantee} if self._about.guarantee else {}),
             "uptime_seconds": round(self._clock.monotonic() - self._began, 3),
             "ready": (await self.ready()).ok,
         }
@@ -110,6 +116,8 @@ class Health:
             status["store"] = {"events": size[0], "bytes": size[1]}
         if (dead := await asked(self._dead_letters.count(), "dead_letters", problems)) is not None:
             status["dead_letters"] = dead
+        if self._lags and (lags := self._lags()):
+            status["replicas"] = {name: _replica(lag) for name, lag in lags.items()}
         status["disk"] = {"free_bytes": self._free_bytes()}
         return status | ({"problems": problems} if problems else {})
 
@@ -150,6 +158,10 @@ class Health:
 
 def _amounts(depth: QueueDepth) -> dict[str, float]:
     return {"oldest_seconds": round(depth.oldest_seconds, 3), "blocks": depth.blocks, "bytes": depth.bytes}
+
+
+def _replica(lag: float) -> dict[str, object]:
+    return {"reachable": isfinite(lag), **({"lag_seconds": round(lag, 3)} if isfinite(lag) else {})}
 
 
 async def asked(answer: Awaitable[_T], part: str, problems: dict[str, str]) -> _T | None:

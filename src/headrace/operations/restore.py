@@ -27,6 +27,10 @@ from headrace.ports.clock import Clock
 STAGING = "restore.staging"
 READY = "restore.ready"
 REPLACED = "before-restore"
+_ON_SERVER = (
+    "The data is on a database server: restore it with pg_restore, and start Headrace with the restored database "
+    "(docs/howto/back-up-and-restore.md)."
+)
 _CLEARED = ".cleared"
 _RESERVE = 64 * 1024 * 1024  # bytes of disk that a restore leaves to the running server
 _MOST_MANIFEST = 1024 * 1024
@@ -69,7 +73,7 @@ class Restore:
         disk has no room for it, Conflict while another restore runs and where a database server keeps the data.
         """
         if not self._names:
-            raise Conflict("The data is on a database server: restore it with the server's tools.", code="not-embedded")
+            raise Conflict(_ON_SERVER, code="not-embedded")
         if self._running:
             raise Conflict("A restore is running: wait until the server is back.", code="restore-running")
         self._running = True

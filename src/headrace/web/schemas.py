@@ -212,14 +212,21 @@ class StoreStatus(BaseModel):
     bytes: int
 
 
+class ReplicaStatus(BaseModel):
+    reachable: bool
+    lag_seconds: float | Absent = None
+
+
 class Status(BaseModel):
     profile: str = Field(examples=["embedded"])
     version: str
+    guarantee: str | Absent = Field(None, description="What 202 means here, in a sentence.")
     uptime_seconds: float
     ready: bool
     queue: QueueStatus | Absent = None
     spool: SpoolStatus | Absent = Field(None, description="What waits on this machine while the queue is away.")
     store: StoreStatus | Absent = None
+    replicas: dict[str, ReplicaStatus] | Absent = Field(None, description="Of the event store, by name.")
     dead_letters: int | Absent = None
     disk: dict[str, int] | Absent = None
     problems: dict[str, str] | Absent = Field(None, description="What could not be asked, and why, by part.")

@@ -42,7 +42,6 @@ from headrace.ports.sessions import Sessions
 from headrace.ports.signing_keys import SigningKeys
 from headrace.ports.snapshot import Snapshot
 from headrace.ports.usage import UsageLedger
-from headrace.wiring import embedded
 from headrace.wiring.urls import Urls, control_file_url
 
 if TYPE_CHECKING:
@@ -61,6 +60,8 @@ class Adapters:
     control: ControlDatabase
     dead_letters: DeadLetters
     events: Events
+    guarantee: str
+    """What 202 means here, in a sentence."""
     identity_provider: IdentityProvider | None
     keys: Keys
     limiter: Limiter
@@ -101,6 +102,7 @@ async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
         control=control,
         dead_letters=dead_letters,
         events=events,
+        guarantee=await _guarantee(settings, urls, clock),
         identity_provider=_identity_provider(settings, clock, stack),
         keys=SqlKeys(control),
         limiter=await _limiter(settings, urls, clock, stack),
@@ -112,7 +114,7 @@ async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
         sessions=SqlSessions(control),
         signing_keys=SqlSigningKeys(control),
         spool=await _spool(settings, urls, clock, stack),
-        snapshots=embedded.snapshots(queue, events, dead_letters, control) if urls.is_embedded else (),
+        snapshots=_snapshots(queue, events, dead_letters, control) if urls.is_embedded else (),
         usage=SqlUsage(control),
     )
 
@@ -121,6 +123,8 @@ async def _events(
     settings: Settings, urls: Urls, buckets: Buckets, clock: Clock, stack: AsyncExitStack
 ) -> tuple[Events, Bus, Recent]:
     if not urls.events:
+        from headrace.wiring import embedded
+
         return await embedded.open_events(settings, clock, stack)
     from headrace.wiring import postgres
 
@@ -131,10 +135,28 @@ async def _queue(
     settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack
 ) -> tuple[Queue, DeadLetters]:
     if not urls.queue:
+        from headrace.wiring import embedded
+
         return await embedded.open_queue(settings, clock, stack)
     from headrace.wiring import postgres
 
     return await postgres.open_queue(settings, urls, clock, stack)
+
+
+async def _guarantee(settings: Settings, urls: Urls, clock: Clock) -> str:
+    if not urls.queue:
+        from headrace.wiring import embedded
+
+        return embedded.GUARANTEE
+    from headrace.wiring import postgres
+
+    return await postgres.guarantee(settings, urls, clock)
+
+
+def _snapshots(*stores: object) -> tuple[Snapshot, ...]:
+    from headrace.wiring import embedded
+
+    return embedded.snapshots(*stores)
 
 
 async def _spool(settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack) -> SpoolFolder | None:
@@ -149,6 +171,8 @@ async def _spool(settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitS
 
 async def _limiter(settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack) -> Limiter:
     if not urls.control:
+        from headrace.wiring import embedded
+
         return embedded.limiter(clock)
     from headrace.wiring import postgres
 

@@ -21,6 +21,8 @@ from headrace.ports.queue import Queue
 from headrace.ports.recent import Recent
 from headrace.ports.snapshot import Snapshot
 
+GUARANTEE = "202 means: committed and flushed on this machine; its disk can still lose it"
+
 
 async def open_events(settings: Settings, clock: Clock, stack: AsyncExitStack) -> tuple[Events, Bus, Recent]:
     events = await DuckDBEvents.open(_duckdb_options(settings), clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -11,12 +12,14 @@ from headrace.adapters.postgres.bus import PostgresBus
 from headrace.adapters.postgres.database import BreakerOptions, Database
 from headrace.adapters.postgres.dead_letters import PostgresDeadLetters
 from headrace.adapters.postgres.events import PostgresEvents, PostgresOptions
+from headrace.adapters.postgres.guarantee import guarantee_of
 from headrace.adapters.postgres.layout import prepare
 from headrace.adapters.postgres.limiter import LIMITER, PostgresLimiter
 from headrace.adapters.postgres.queue import PostgresQueue
 from headrace.adapters.shards.bus import ShardedBus
 from headrace.adapters.shards.events import Shard, ShardedEvents
 from headrace.config import Settings
+from headrace.errors import Unavailable
 from headrace.ports.buckets import Buckets
 from headrace.ports.bus import Bus
 from headrace.ports.clock import Clock
@@ -26,6 +29,8 @@ from headrace.ports.limiter import Limiter
 from headrace.ports.queue import Queue
 from headrace.ports.recent import Recent
 from headrace.wiring.urls import Urls
+
+_log = logging.getLogger(__name__)
 
 LIMITER_CONNECTIONS = 2
 _NOTHING_AT_HAND = 0  # a cache in one process would not hear of what others store and delete
@@ -71,6 +76,22 @@ async def open_limiter(settings: Settings, urls: Urls, clock: Clock, stack: Asyn
     stack.push_async_callback(database.close)
     await prepare(database, LIMITER, migrate=settings.migrate == "on")
     return PostgresLimiter(database, clock)
+
+
+async def guarantee(settings: Settings, urls: Urls, clock: Clock) -> str:
+    """What 202 means; said in the log when that is not much."""
+    database = Database(urls.queue, clock, name="the queue's database", size=1, options=_breaker(settings))
+    await database.open()
+    try:
+        found = await guarantee_of(database)
+    except Unavailable:
+        return ""  # with a spool it may be away: what it promises is not known then
+    finally:
+        await database.close()
+    if not found.durable:
+        _log.warning("%s", found.sentence)
+    spool = "; while it is away: committed and flushed on this machine" if settings.spool else ""
+    return found.sentence + spool
 
 
 def _events_options(settings: Settings, urls: Urls) -> PostgresOptions:

@@ -42,7 +42,8 @@ class Cli:
         return done
 
     def env(self, **more: str) -> dict[str, str]:
-        return environment(self.server.data_dir, HEADRACE_BUCKET=self.bucket, **more)
+        settings = {"HEADRACE_BUCKET": self.bucket, "HEADRACE_DATABASE_URL": self.server.database_url, **more}
+        return environment(self.server.data_dir, **settings)
 
     def send(self, *words: object, stdin: bytes = b"", expect: int = 0) -> str:
         """What it said at the end."""

@@ -18,18 +18,16 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from headrace.adapters.sqlite.queue import SqliteQueue
-from headrace.adapters.system.clock import SystemClock
-from headrace.kit.ids import uuid7
-from headrace.model.block import Block
 from tests.e2e.cli.command import Cli, arguments, environment
 from tests.e2e.conftest import TestBucket
 from tests.e2e.test_tail import tail
 from tests.support.people import Person, person, sign_in
 from tests.support.postgres import Cluster
+from tests.support.queue import put_blocks
 from tests.support.server import Server
 
-EMBEDDED = {"HEADRACE_DATABASE_URL": ""}
+ONE_NAME = {"HEADRACE_BASE_URL": "http://headrace.example"}  # as people reach it, whichever server answers
+EMBEDDED = {"HEADRACE_DATABASE_URL": "", **ONE_NAME}
 EVENTS = 25_000  # two pages of a copy
 LAST_DAYS = 5
 UNDRAINED = 300
@@ -50,9 +48,11 @@ class Source:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
-    server = Server(tmp_path_factory.mktemp("copied") / "data", env=EMBEDDED).start()
+    server = Server(tmp_path_factory.mktemp("copied") / "data", env=EMBEDDED)
+    server.data_dir.mkdir(mode=0o700)
+    asyncio.run(put_blocks(server, b"HR\x01\x00 this is no zstd frame"))  # becomes a dead letter
     try:
-        yield _filled(server)
+        yield _filled(server.start())
     finally:
         server.close()
 
@@ -67,7 +67,8 @@ def _filled(server: Server) -> Source:
         key = cli("keys", "create", "billing-api", "--grant", "billing:write").stdout.decode().split()[-1]
         cli("buckets", "grant", "billing", user.username, "read")
         position = _record(admin)
-    cli.settle()
+        cli.settle()
+        assert admin.get("/v1/status").json()["dead_letters"] == 1
     server.stop()
     _keep_a_search(server.data_dir, user)
     _leave_undrained(server)
@@ -103,29 +104,13 @@ def _keep_a_search(data: Path, user: Person) -> None:
 
 
 def _leave_undrained(server: Server) -> None:
-    """Blocks that wait, one of them unreadable; dead letters; and no good end: what is in the logs counts, too."""
-    _put_poison(server.data_dir)
-    server.start()
-    with server.client() as admin:
-        while admin.get("/v1/status").json()["dead_letters"] != 1:
-            time.sleep(0.02)
-    server.stop()
+    """Blocks that wait, and no good end: what is in the logs counts, too."""
     server.start(env={"HEADRACE_DRAIN": "off"})
     with server.client() as admin:
         for number in range(UNDRAINED):
             sent = {"message": f"waiting {number}", "level": "error"}
             assert admin.post("/v1/buckets/billing/events", json=sent).status_code == 202
     server.kill()
-
-
-def _put_poison(data: Path) -> None:
-    async def put() -> None:
-        clock = SystemClock()
-        queue = await SqliteQueue.open(data / "queue.db", clock)
-        await queue.put(Block(uuid7(clock.now()), b"HR\x01\x00 this is no zstd frame", 1))
-        await queue.close()
-
-    asyncio.run(put())
 
 
 def _lines_once_drained(server: Server) -> dict[str, list[str]]:
@@ -176,7 +161,7 @@ def _copy_through_kills(source: Source, url: str, *points: str) -> str:
 
 def _server_on(url: str, directory: Path) -> Server:
     """Not started; it has its own directory, as another machine would."""
-    return Server(directory, env={"HEADRACE_DATABASE_URL": url})
+    return Server(directory, env={"HEADRACE_DATABASE_URL": url, **ONE_NAME})
 
 
 def test_a_folder_without_data_is_no_source(tmp_path: Path, postgres_url: str) -> None:

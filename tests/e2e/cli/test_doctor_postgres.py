@@ -63,8 +63,8 @@ def test_a_server_without_fsync_fails(tmp_path: Path, postgres_url: str) -> None
 
 
 def test_parts_of_their_own_promise_their_own(tmp_path: Path, safe: Cluster) -> None:
-    urls = {"HEADRACE_DATABASE_URL": safe.create_database(), "HEADRACE_QUEUE_URL": safe.create_database()}
-    lines = doctor(tmp_path, **urls)
+    one, other = safe.create_database(), safe.create_database()
+    lines = doctor(tmp_path, HEADRACE_DATABASE_URL=one, HEADRACE_QUEUE_URL=other)
     assert {"control, events", "queue"} <= lines.keys()
     assert "queue: 202 means" in lines["durability"][1] or "control, events: 201 means" in lines["durability"][1]
 

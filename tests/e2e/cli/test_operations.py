@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.cli.command import Cli
 from tests.support.server import Server
 
@@ -16,6 +18,7 @@ def messages(server: Server) -> set[str]:
     return set(cli("query", "-n", 0, "-o", "csv").stdout.decode().split("\r\n")[1:-1])
 
 
+@pytest.mark.embedded("a backup copies files")
 def test_a_backup_can_be_restored_while_the_server_runs(server: Server, tmp_path: Path) -> None:
     cli = Cli(server)
     cli.send(stdin=b"before\n")
@@ -27,6 +30,7 @@ def test_a_backup_can_be_restored_while_the_server_runs(server: Server, tmp_path
     assert messages(server) == kept
 
 
+@pytest.mark.embedded("a backup copies files")
 def test_a_backup_can_be_restored_without_a_server(server: Server, tmp_path: Path) -> None:
     cli = Cli(server)
     cli.send(stdin=b"before\n")
@@ -39,6 +43,7 @@ def test_a_backup_can_be_restored_without_a_server(server: Server, tmp_path: Pat
     assert messages(server) == kept
 
 
+@pytest.mark.embedded("a backup copies files")
 def test_what_is_no_whole_backup_is_refused(server: Server, tmp_path: Path) -> None:
     cli = Cli(server)
     folder = Path(cli("backup", tmp_path / "backups").stdout.decode().strip())
@@ -51,6 +56,7 @@ def test_what_is_no_whole_backup_is_refused(server: Server, tmp_path: Path) -> N
     server.start()
 
 
+@pytest.mark.embedded("a backup copies files")
 def test_a_restore_asks_first(server: Server, tmp_path: Path) -> None:
     cli = Cli(server)
     folder = cli("backup", tmp_path / "backups").stdout.decode().strip()
@@ -59,6 +65,7 @@ def test_a_restore_asks_first(server: Server, tmp_path: Path) -> None:
     assert len(messages(server)) == 1
 
 
+@pytest.mark.embedded("the servers of these tests run without fsync: test_doctor_postgres.py has one of its own")
 def test_doctor_looks_at_everything_and_finds_the_server(cli: Cli) -> None:
     lines = cli("doctor").stdout.decode().splitlines()
     found = {line[6:24].strip(): line[:5].strip() for line in lines if not line.startswith(" ")}

@@ -8,12 +8,9 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, expect
 
-from headrace.adapters.sqlite.queue import SqliteQueue
-from headrace.adapters.system.clock import SystemClock
-from headrace.kit.ids import uuid7
-from headrace.model.block import Block
 from tests.e2e.console.conftest import Opened, signed_in
 from tests.support.people import person
+from tests.support.queue import put_blocks
 from tests.support.server import Server
 
 POISON = b"HR\x01\x00 <script>alert(1)</script> is no zstd frame"
@@ -23,16 +20,8 @@ MANY = 3
 @pytest.fixture
 def poisoned(server: Server) -> Server:
     server.stop()
-
-    async def plant() -> None:
-        clock = SystemClock()
-        queue = await SqliteQueue.open(server.data_dir / "queue.db", clock, max_bytes=1 << 30)
-        for _ in range(MANY):
-            await queue.put(Block(uuid7(clock.now()), POISON, 1))
-        await queue.close()
-
     # A thread of its own: in this one Playwright has its loop.
-    planting = Thread(target=lambda: asyncio.run(plant()))
+    planting = Thread(target=lambda: asyncio.run(put_blocks(server, *[POISON] * MANY)))
     planting.start()
     planting.join()
     return server.start()

@@ -16,13 +16,10 @@ import pytest
 from headrace.cli.supervisor import Supervisor
 
 READY = """
-import sys, time
-from pathlib import Path
-from headrace.cli.supervisor import Child
-import os
-child = Child.parse(sys.argv[-1])
-child.say_ready()
-(Path(sys.argv[1]) / str(os.getpid())).touch()
+import os, sys, time
+number, folder = sys.argv[-1].split(":", 3)[2:]
+open(f"{{folder}}/ready-{{number}}", "w").write(str(os.getpid()))
+open(f"{{sys.argv[1]}}/{{os.getpid()}}", "w").close()
 {then}
 time.sleep(600)
 """
@@ -54,8 +51,8 @@ def children() -> set[int]:
 
 
 async def until(what: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not what():  # noqa: ASYNC110 - asked of processes
+    async with asyncio.timeout(100):
+        while not what():  # noqa: ASYNC110 - of other processes nobody tells us
             await asyncio.sleep(0.05)
 
 
@@ -77,12 +74,13 @@ async def test_one_that_dies_is_replaced(supervised: Callable[[str, int], Superv
 
 
 async def test_those_that_die_at_once_are_replaced_less_and_less_often(
-    supervised: Callable[[str, int], Supervisor], tmp_path: Path
+    supervised: Callable[[str, int], Supervisor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     supervisor = supervised(DYING, 1)
     await supervisor.start()
+    monkeypatch.setattr("headrace.cli.supervisor._LIVED_SECONDS", 3_600.0)  # a slow machine takes long to start one
     await until(lambda: supervisor._deaths >= 3)
-    assert len(list((tmp_path / "seen").iterdir())) <= 4
+    assert 3 <= len(list((tmp_path / "seen").iterdir())) <= 4
 
 
 async def test_sighup_replaces_all_and_there_are_never_fewer(supervised: Callable[[str, int], Supervisor]) -> None:
@@ -91,7 +89,7 @@ async def test_sighup_replaces_all_and_there_are_never_fewer(supervised: Callabl
     keeping = asyncio.create_task(supervisor.keep())
     before, fewest = children(), 2
     os.kill(os.getpid(), signal.SIGHUP)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         while before & children() or len(children()) != 2:
             fewest = min(fewest, len(children()))
             await asyncio.sleep(0.01)

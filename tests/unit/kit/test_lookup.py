@@ -68,6 +68,35 @@ async def test_the_age_of_an_answer_counts_from_the_question() -> None:
     assert lookup.cached("one") is None
 
 
+async def test_while_the_source_is_slow_an_old_answer_serves_and_a_new_one_replaces_it() -> None:
+    source = Source()
+    lookup = source.lookup()
+    await lookup.get("one")
+    source.values["one"] = 2
+    source.seconds = 6.0
+    source.go.clear()
+    assert await lookup.get("one") == 1
+    assert lookup.cached("one") == 1
+    source.go.set()
+    await asyncio.sleep(0.01)
+    assert lookup.cached("one") == 2
+
+
+async def test_what_was_dropped_while_the_source_is_slow_does_not_serve() -> None:
+    source = Source()
+    lookup = source.lookup()
+    await lookup.get("one")
+    source.seconds = 6.0
+    source.go.clear()
+    waiting = asyncio.create_task(lookup.get("one"))
+    await asyncio.sleep(0)
+    lookup.drop("one")
+    await asyncio.sleep(0.5)
+    assert not waiting.done()
+    source.go.set()
+    await waiting
+
+
 async def test_a_hundred_who_ask_at_once_make_one_question() -> None:
     source = Source()
     lookup = source.lookup()

@@ -1,10 +1,24 @@
-"""Lower case with one character for each."""
+"""Lower case keeps every position."""
 
 from __future__ import annotations
 
 import sys
 
 from headrace.kit.text_case import lower
+
+
+def test_each_character_becomes_one_character() -> None:
+    for point in range(sys.maxunicode + 1):
+        small = lower(chr(point))
+        assert len(small) == 1
+        assert lower(small) == small
+        assert small == chr(point).lower() or len(chr(point).lower()) > 1
+
+
+def test_a_text_is_lowered_character_by_character() -> None:
+    assert lower("PAID Ünit") == "paid ünit"
+    assert lower("ΟΔΟΣ") == "οδοσ"  # where str.lower() knows the end of a word
+    assert lower("İstanbul") == "istanbul"
 
 
 def test_every_character_keeps_its_place() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.adapters.postgres.search_text import END, searched
+from headrace.adapters.postgres.search_text import END, folded, joined, searched
 
 
 def parts(message: str | None, attributes: str | None) -> list[str]:
@@ -115,3 +116,16 @@ def test_every_value_of_any_document_and_nothing_else(
     wanted = leaves(document) if message is None else [message, *leaves(document)]
     assert searched(message, text) == searched(None, json.dumps({"": wanted}, ensure_ascii=False))
     assert searched(message, text)[0].count(END) == len(wanted)
+
+
+WORDS = ["", "a", "A", "\x1f", "a\x1f", "\x1fA", "A\x1fb", "b", "ab", "É\x1f"]
+
+
+@pytest.mark.parametrize("parts", list(product(WORDS, repeat=2)))
+def test_the_column_holds_a_word_exactly_where_a_part_does(parts: tuple[str, ...]) -> None:
+    for word in WORDS:
+        assert (folded(word) in joined(parts)) == any(word.lower() in part.lower() for part in parts)
+
+
+def test_nothing_holds_nothing() -> None:
+    assert joined([]) == ""

@@ -40,7 +40,7 @@ def attribute_condition(match: AttributeMatch) -> tuple[str, *tuple[str | Keys, 
     """
     ways = readings(match.path)
     indexed = [test for value in match.values for keys in ways for test in _indexed(keys, value)]
-    slow = [test for value in match.values for keys in ways for test in _slow(keys, value)]
+    slow = [_slow(keys, value) for value in match.values for keys in ways]
     if not indexed:
         return ("false",)
     tests = [*indexed, *slow]
@@ -101,13 +101,9 @@ def _surely(test: str) -> str:
     return f"nullif({test}, false) IS NOT NULL"
 
 
-def _slow(keys: Keys, value: str) -> list[Test]:
+def _slow(keys: Keys, value: str) -> Test:
     """As it is written, whatever type it has."""
-    test = "headrace_attribute(attributes, %s) = %s"
-    tests: list[Test] = [(test, [keys, value])]
-    if value.startswith('"') and _is_sound(value):
-        tests.append((test, [keys, json.loads(value)]))
-    return tests
+    return "%s = ANY(headrace_attribute(attributes, %s))", [value, keys]
 
 
 def _is_sound(value: str) -> bool:

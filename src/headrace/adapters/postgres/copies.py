@@ -11,9 +11,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import TypeVar
+
+from psycopg import errors
 
 from headrace.adapters.postgres.database import Connection, Database
 from headrace.adapters.postgres.faults import is_failure
@@ -120,23 +123,21 @@ class Copies:
 
     async def _look(self) -> None:
         at = self._monotonic()
-        if (found := await _asked(self._source, _PRIMARY)) is not None:
-            self._seen.append((at, found[0]))
+        with suppress(HeadraceError):
+            if (found := await _asked(self._source, _PRIMARY)) is not None:
+                self._seen.append((at, found[0]))
         for copy in self._replicas:
-            await self._look_at(copy)
+            try:
+                await self._look_at(copy)
+            except HeadraceError:
+                copy.lag = float("inf")
 
     async def _look_at(self, copy: Copy) -> None:
-        try:
-            found = await _asked(copy.database, _REPLICA, raising=True)
-        except HeadraceError:
-            copy.lag = float("inf")
-            return
-        if found is None:
-            copy.lag = 0.0
-            promoted = await _asked(copy.database, "SELECT 0, last_seq FROM event_position")
-            copy.position = promoted[1] if promoted else 0
-            return
-        copy.lag, copy.position = self._behind(found[0]), found[1]
+        found = await _asked(copy.database, _REPLICA)
+        if found is not None:
+            copy.lag, copy.position = self._behind(found[0]), found[1]
+        elif (promoted := await _asked(copy.database, "SELECT 0, last_seq FROM event_position")) is not None:
+            copy.lag, copy.position = 0.0, promoted[1]
 
     def _behind(self, place: int) -> float:
         """Seconds since the primary was at this place of its log and not beyond."""
@@ -146,12 +147,11 @@ class Copies:
         return self._seen[-1][0] - passed + _LOOK_SECONDS
 
 
-async def _asked(database: Database, statement: str, *, raising: bool = False) -> tuple[int, int] | None:
+async def _asked(database: Database, statement: str) -> tuple[int, int] | None:
+    """Its place in the log and its newest position; None when it answers with no row. Raises Unavailable."""
     try:
         async with database.asking(_ASK_SECONDS) as connection:
             row = await (await connection.execute(statement)).fetchone()
-    except HeadraceError:
-        if raising:
-            raise
-        return None
+    except errors.UndefinedTable as exc:
+        raise Unavailable(f"{database.name} is so far behind that it has no tables yet") from exc
     return None if row is None else (int(row[0]), int(row[1]))

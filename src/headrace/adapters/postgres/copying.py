@@ -37,8 +37,6 @@ _OIDS = [adapters.types.get_oid(kind) for kind in _TYPES]
 _Y2K = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-_LARGEST = 2**31 - 1
-
 _HOLD = 0.0005  # seconds that this thread may keep the GIL while the event loop waits for it
 _BREATH = 20e-6
 _STEP = 64  # rows between two looks at the clock
@@ -79,6 +77,7 @@ class Tally:
 def rows_of(batch: EventBatch) -> Rows:
     """Raises Poison for what is no UTF-8 or fits no column."""
     try:
+        array("i", batch.bucket_id)  # else COPY would take the lower 32 bits of a larger number
         return _encoded(batch)
     except (UnicodeError, OverflowError, ValueError, TypeError, struct.error) as exc:
         raise Poison(f"cannot be stored: {exc}") from exc
@@ -117,8 +116,6 @@ def _numbered(rows: Rows, numbers: Sequence[int], seqs: Sequence[int]) -> bytes:
 
 
 def _encoded(batch: EventBatch) -> Rows:
-    if max(batch.bucket_id, default=0) > _LARGEST:
-        raise OverflowError(f"bucket {max(batch.bucket_id)} is beyond all")  # psycopg would cut it down to 32 bits
     rows = Rows(bucket_ids=batch.bucket_id)
     encoded, ends = rows.encoded, rows.starts
     transformer = Transformer()

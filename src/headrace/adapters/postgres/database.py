@@ -106,7 +106,9 @@ class Database:
             raise
         finally:
             self._in_use -= 1
-            await self._pool.putconn(connection)
+            # In a task of its own: a caller may be cancelled at any step (anyio does it again and again when a client
+            # hangs up), and a connection that is lost on its way back is missing for good.
+            await asyncio.shield(self._return(connection))
 
     async def _take(self, seconds: float) -> Connection:
         """From the pool; a server that takes no connections is told of at once, and not when the time is up."""
@@ -137,9 +139,13 @@ class Database:
 
     def _give_back(self, taken: asyncio.Task[Connection]) -> None:
         if not taken.cancelled() and taken.exception() is None:
-            returning = asyncio.create_task(self._pool.putconn(taken.result()))
-            self._returning.add(returning)
-            returning.add_done_callback(self._returning.discard)
+            self._return(taken.result())
+
+    def _return(self, connection: Connection) -> asyncio.Task[None]:
+        returning = asyncio.create_task(self._pool.putconn(connection))
+        self._returning.add(returning)
+        returning.add_done_callback(self._returning.discard)
+        return returning
 
     def _begin_trials(self) -> None:
         self._trials = asyncio.create_task(self._try_until_well(), name=f"trials of {self.name}")
@@ -183,14 +189,14 @@ def conninfo(url: str) -> str:
 
 @contextmanager
 def _deadline(connection: Connection, seconds: float) -> Iterator[None]:
-    timer = asyncio.get_running_loop().call_later(seconds, _cut, connection)
+    timer = asyncio.get_running_loop().call_later(seconds, cut, connection)
     try:
         yield
     finally:
         timer.cancel()
 
 
-def _cut(connection: Connection) -> None:
+def cut(connection: Connection) -> None:
     """End the conversation from below. A cancelled task would ask the server to stop and wait for its answer, which a
     server that hangs never gives; a socket that is shut down ends every wait at once."""
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as copy:

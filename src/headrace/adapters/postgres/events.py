@@ -17,6 +17,7 @@ from headrace.adapters.postgres.layout import prepare
 from headrace.adapters.postgres.partitions import Partitions
 from headrace.adapters.postgres.readers import Readers
 from headrace.adapters.postgres.schema import LAYOUT
+from headrace.adapters.postgres.turns import Turns
 from headrace.adapters.postgres.writer import Prepared, events_by_day, try_out, write
 from headrace.errors import Unsupported, Unusable
 from headrace.kit.times import to_datetime
@@ -67,6 +68,7 @@ class PostgresEvents:
         self._clock = clock
         self._writing = Database(options.url, clock, name=options.name, size=WRITERS, options=options.breaker)
         self._copies = _copies(options, self._writing, clock)
+        self._turns = Turns(self._writing)
         self._partitions = Partitions(clock)
         self._deleter = Deleter(self._partitions)
 
@@ -99,7 +101,7 @@ class PostgresEvents:
         rows, added = await asyncio.to_thread(_prepared, batch)
         async with self._writing.changing(_WRITE_SECONDS) as connection:
             await self._partitions.ensure(connection, events_by_day(added))
-            return await write(connection, Prepared(batch, rows, added, self._clock.now()))
+            return await write(connection, Prepared(batch, rows, added, self._clock.now()), self._turns)
 
     async def check(self, batch: EventBatch) -> None:
         rows = await asyncio.to_thread(rows_of, batch)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from headrace.adapters.postgres.database import Connection
-from headrace.adapters.postgres.filters import add_times, condition, is_selective
+from headrace.adapters.postgres.filters import Condition, add_times, condition, is_selective
 from headrace.adapters.postgres.rows import Y2K, fetch
 from headrace.adapters.postgres.windows import held, stored_days
 from headrace.kit.times import DAY
@@ -64,17 +64,25 @@ async def facets(
     if times is None or not fields:
         return result
     where = add_times(condition(bucket_id, wanted), *times)
-    columns = [_FACET_COLUMNS.get(field, field) for field in fields]
-    sets = ", ".join(f"({column})" for column in columns)
-    whens = " ".join(f"WHEN grouping({column}) = 0 THEN {index}" for index, column in enumerate(columns))
-    value = ", ".join(f"{column}::text" for column in columns)
-    sql = (
-        f"SELECT field, value, n FROM (SELECT *, row_number() OVER (PARTITION BY field ORDER BY n DESC, value) AS place"
-        f" FROM (SELECT CASE {whens} END AS field, coalesce({value}) AS value, count(*) AS n"
-        f" FROM events WHERE {where.sql} GROUP BY GROUPING SETS ({sets})) AS counted WHERE value IS NOT NULL) AS placed"
-        " WHERE place <= %s ORDER BY field, place"
-    )
-    for index, text, count in await fetch(connection, sql, [*where.params, limit]):
+    sql = _facets_sql([_FACET_COLUMNS.get(field, field) for field in fields], where)
+    for index, text, count in await fetch(connection, sql, [*where.params, len(fields) - 1, limit]):
         field = fields[index]
         result[field].append(FacetValue(LEVELS[int(text)] if field == "level" else text, count))
     return result
+
+
+def _facets_sql(columns: Sequence[str], where: Condition) -> str:
+    """One scan for all fields: four at once take 0.4 s of 300,000 events, one after the other 0.7.
+
+    The best of each are then picked one field at a time: ranking all values in one go takes another 0.6 s.
+    """
+    sets = ", ".join(f"({column})" for column in columns)
+    whens = " ".join(f"WHEN grouping({column}) = 0 THEN {index}" for index, column in enumerate(columns))
+    value = ", ".join(f"{column}::text" for column in columns)
+    return (
+        f"WITH counted AS MATERIALIZED (SELECT CASE {whens} END AS field, coalesce({value}) AS value, count(*) AS n"
+        f" FROM events WHERE {where.sql} GROUP BY GROUPING SETS ({sets}))"
+        " SELECT field, value, n FROM generate_series(0, %s) AS wanted, LATERAL (SELECT * FROM counted"
+        " WHERE field = wanted AND value IS NOT NULL ORDER BY n DESC, value LIMIT %s) AS best"
+        " ORDER BY field, n DESC, value"
+    )

@@ -9,13 +9,13 @@ from typing import TypeVar
 
 import psycopg
 
-from headrace.adapters.postgres.database import Connection, Database
+from headrace.adapters.postgres.database import Connection, Database, cut
 from headrace.adapters.postgres.faults import reading
 from headrace.errors import Overloaded, QueryTimeout, Unavailable
 
 T = TypeVar("T")
 
-_GRACE = 5.0  # seconds in which a server that is asked to stop a statement answers, else the connection is cut
+_GRACE = 5.0  # seconds in which a server begins, or stops a statement; else the connection is cut
 # All statements of a read see one state. The server has the limit too, for when our word to stop gets lost. No `jit`:
 # it compiles for each partition, 1.9 s for seven of them, to save 0.1 s. Facets of nine fields are counted in a hash
 # table each: in 4 MB they are sorted instead, which takes three times as long.
@@ -114,15 +114,25 @@ class Readers:
         if _is_dropped(connection):
             await connection.close()
             raise _Dead
-        try:
-            await connection.execute(self._begin)
-        except psycopg.OperationalError as exc:
-            if connection.closed:
-                raise _Dead from exc
-            raise
+        await self._begin_on(connection)
         result = await work(connection)
         await connection.execute("COMMIT")
         return result
+
+    async def _begin_on(self, connection: Connection) -> None:
+        """A statement may take long; this one may not, so a server that hangs is known before the time is up."""
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(_GRACE, cut, connection)
+        try:
+            await connection.execute(self._begin)
+        except psycopg.OperationalError as exc:
+            if loop.time() >= timer.when():
+                raise Unavailable(f"{self._database.name} does not answer") from exc
+            if connection.closed:
+                raise _Dead from exc
+            raise
+        finally:
+            timer.cancel()
 
 
 def _is_dropped(connection: Connection) -> bool:

@@ -15,6 +15,7 @@ from headrace.adapters.postgres.copying import Place, Rows, Tally, copy_in, tall
 from headrace.adapters.postgres.database import Connection
 from headrace.adapters.postgres.partitions import LOCK
 from headrace.adapters.postgres.rows import Y2K
+from headrace.adapters.postgres.turns import Turns
 from headrace.kit.times import DAY, to_datetime
 from headrace.model.event import EventBatch, Written
 
@@ -56,11 +57,12 @@ class Prepared:
     now: int
 
 
-async def write(connection: Connection, prepared: Prepared) -> Written:
+async def write(connection: Connection, prepared: Prepared, turns: Turns) -> Written:
     """See ports/events.py. One transaction on `connection`."""
     batch, now = prepared.batch, to_datetime(prepared.now)
     async with connection.transaction():
-        last_seq = await _take_turn(connection)
+        async with turns.waiting():
+            last_seq = await _take_turn(connection)
         left_out = await _redelivered(connection, batch, now)
         left_out |= await _duplicates(connection, batch, left_out, now)
         kept = [row for row in range(len(batch)) if row not in left_out] if left_out else None

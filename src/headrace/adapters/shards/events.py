@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headrace.adapters.shards.split import split
-from headrace.errors import HeadraceError, PartlyStored, Poison, Unavailable, Unsupported
+from headrace.errors import HeadraceError, PartlyStored, Unavailable, Unsupported
 from headrace.model.bucket import BucketStats
 from headrace.model.event import EventBatch, StoredEvent, Written
 from headrace.model.query import EVERYTHING, EventFilter, FacetValue, GroupField, HistogramBar, Search
@@ -16,6 +16,7 @@ from headrace.ports.clock import Clock
 from headrace.ports.events import Events
 
 _PATIENCE = 2.0  # seconds between two tries to open a store that was away at the start
+_BELIEVED = 10.0  # seconds without news, after which a store that was away is given a chance
 
 
 @dataclass(slots=True)
@@ -28,6 +29,10 @@ class Shard:
     events: Events | None = None
     failed_at: float = float("-inf")
     trouble: str | None = None
+
+    def note(self, now: float, trouble: str | None) -> None:
+        """How the last use of it went."""
+        self.failed_at, self.trouble = now, trouble
 
 
 class ShardedEvents:
@@ -129,7 +134,9 @@ class ShardedEvents:
 
     def trouble(self, bucket_id: int) -> str | None:
         shard = self._shards.get(self._homes.get(bucket_id, 0))
-        return None if shard is None or shard.trouble is None else shard.trouble
+        if shard is None or shard.trouble is None or self._monotonic() - shard.failed_at > _BELIEVED:
+            return None
+        return shard.trouble
 
     async def backup(self, directory: str) -> None:  # noqa: ARG002 - refused
         raise Unsupported("These events are on several servers: back them up with their own tools.")
@@ -143,10 +150,8 @@ class ShardedEvents:
         shard = self._shards[number]
         try:
             written = await (await self._events(shard)).write(part)
-        except Poison:
-            raise
         except Unavailable as exc:
-            shard.trouble = exc.detail
+            shard.note(self._monotonic(), exc.detail)
             raise
         shard.trouble = None
         return written
@@ -159,7 +164,8 @@ class ShardedEvents:
                 await do(await self._events(shard))
                 shard.trouble = None
             except Unavailable as exc:
-                failure, shard.trouble = exc, exc.detail
+                failure = exc
+                shard.note(self._monotonic(), exc.detail)
         if failure is not None:
             raise failure
 
@@ -189,6 +195,6 @@ class ShardedEvents:
         try:
             shard.events = await shard.open()
         except Unavailable as exc:
-            shard.failed_at, shard.trouble = self._monotonic(), exc.detail
+            shard.note(self._monotonic(), exc.detail)
             raise
         shard.trouble = None

@@ -28,7 +28,10 @@ _BODY = {"required": True, "content": {TAR: {"schema": {"type": "string", "forma
     operation_id="backup",
 )
 async def backup(admin: Admin, services: Has) -> Response:
-    """A consistent copy of queue, events and control data as a tar, while the server runs."""
+    """A consistent copy of queue, events and control data as a tar, while the server runs.
+
+    Where a database server keeps the data, that makes the backups: 409 `not-embedded`.
+    """
     stream = await begun(services.backup.stream(admin))
     stamp = format_time(services.clock.now())[:19].replace(":", "")
     headers = {"content-disposition": attachment(f"headrace-{stamp}Z.tar")}
@@ -44,7 +47,10 @@ async def backup(admin: Admin, services: Has) -> Response:
     openapi_extra=documented(requestBody=_BODY),
 )
 async def restore(request: Request, admin: Admin, services: Has) -> Response:
-    """Replaces all data by that of the backup. It is checked first; then the server starts again with it."""
+    """Replaces all data by that of the backup. It is checked first; then the server starts again with it.
+
+    Where a database server keeps the data, that restores it: 409 `not-embedded`.
+    """
     staged = await services.restore.stage(admin, request.stream())
     answer = encode({"files": staged.files, "bytes": staged.bytes})
     return JsonBytes(answer, status_code=202, background=BackgroundTask(_restart, services))
