@@ -16,8 +16,8 @@ from benchmarks.context import FULL_EVENTS, QUICK_EVENTS, Bench, Scale
 from benchmarks.load.driver import Load
 from benchmarks.machine import ROOT, describe
 from benchmarks.process import Cores
-from benchmarks.report import PAGE, Report, show, to_json, write_page
-from benchmarks.run import ROWS, run
+from benchmarks.report import PAGES, Report, show, to_json, write_page
+from benchmarks.run import PROFILES, run
 
 _STDOUT = Path("-")
 _WIDTH = 170  # of the table in a file
@@ -28,8 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if sys.platform != "linux":
         sys.exit("the benchmark pins processes to cores and reads /proc, so it needs Linux")
+    wanted = _rows(options.profile, options.only)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
-    report = _measure(options)
+    report = _measure(options, wanted)
     show(report, _console(to_stderr=options.json == _STDOUT))
     _write_json(report, options.json)
     if options.write:
@@ -54,19 +55,27 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help=f"short runs and {QUICK_EVENTS:,} events: rough figures")
     parser.add_argument("--events", type=_count, help=f"stored for the queries (default {FULL_EVENTS:,})")
-    parser.add_argument("--only", type=_rows, default=ROWS, metavar="ROW,…", help=f"some of {', '.join(ROWS)}")
+    parser.add_argument("--profile", choices=PROFILES, default="embedded", help="which profile (default embedded)")
+    rows = "; ".join(f"{profile}: {', '.join(rows)}" for profile, rows in PROFILES.items())
+    parser.add_argument("--only", type=_words, metavar="ROW,…", help=f"some of the rows ({rows})")
     parser.add_argument(
         "--json", type=Path, default=_JSON, metavar="FILE", help="default reports/benchmark.json; - for standard output"
     )
-    parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
+    pages = ", ".join(str(page.relative_to(ROOT)) for page in PAGES.values())
+    parser.add_argument("--write", action="store_true", help=f"write the profile's page ({pages})")
     return parser
 
 
-def _rows(text: str) -> tuple[str, ...]:
-    wanted = tuple(text.split(","))
-    if unknown := [row for row in wanted if row not in ROWS]:
-        raise argparse.ArgumentTypeError(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
-    return wanted
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+def _rows(profile: str, only: Sequence[str] | None) -> Sequence[str]:
+    rows = PROFILES[profile]
+    if unknown := [row for row in only or () if row not in rows]:
+        print(f"no row {', '.join(unknown)}; there are {', '.join(rows)}", file=sys.stderr)
+        sys.exit(2)
+    return only or rows
 
 
 def _count(text: str) -> int:
@@ -76,7 +85,7 @@ def _count(text: str) -> int:
     return count
 
 
-def _measure(options: argparse.Namespace) -> Report:
+def _measure(options: argparse.Namespace, wanted: Sequence[str]) -> Report:
     events = options.events or (QUICK_EVENTS if options.quick else FULL_EVENTS)
     scale = Scale.quick(events) if options.quick else Scale.full(events)
     progress = Console(stderr=True)
@@ -90,8 +99,8 @@ def _measure(options: argparse.Namespace) -> Report:
     if cores.server == cores.load:
         tell("only one core: server and load share it, and every figure is too low")
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as directory, Load(cores, pool=scale.pool) as load:
-        figures = run(Bench(scale, cores, Path(directory), load, tell), options.only)
-    return Report(machine, events, bool(options.quick), round(time.perf_counter() - began, 1), figures)
+        figures = run(Bench(scale, cores, Path(directory), load, tell), options.profile, wanted)
+    return Report(options.profile, machine, events, bool(options.quick), round(time.perf_counter() - began, 1), figures)
 
 
 if __name__ == "__main__":

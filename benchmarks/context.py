@@ -31,6 +31,8 @@ class Scale:
     """In each round of the batches that are followed until they can be queried."""
     query_seconds: float
     """For each query, and as long again for its reference."""
+    day_events: int = 1_000_000
+    """At most so many in a day on PostgreSQL, whose partitions are days."""
 
     @classmethod
     def full(cls, events: int) -> Scale:
@@ -38,7 +40,10 @@ class Scale:
 
     @classmethod
     def quick(cls, events: int) -> Scale:
-        return cls(events, pool=60_000, rounds=3, round_seconds=0.7, batch_events=60_000, query_seconds=0.4)
+        batch, day = min(60_000, 2 * events), max(2_000, events // 3)
+        return cls(
+            events, pool=60_000, rounds=3, round_seconds=0.7, batch_events=batch, query_seconds=0.4, day_events=day
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +59,16 @@ class Bench:
         """A fresh server."""
         return Headrace(self.directory / name, self.cores, drain=drain)
 
-    def measured(self, server: Server, job: Job) -> Round:
-        """Run a job until everything that it brought is done; what it took the server."""
-        before = server.cpu_seconds()
+    def measured(self, server: Server, job: Job, *others: Callable[[], float]) -> Round:
+        """Run a job until everything that it brought is done; what it took the server, and `others` whose CPU-seconds
+        count as well."""
+        meters = (server.cpu_seconds, *others)
+        before = sum(meter() for meter in meters)
         result = self.load.run(job)
         server.settle()
         if not result.accepted or any(status >= 300 and status != 503 for status in result.statuses):
             raise RuntimeError(f"the load was answered with {result.statuses}")
-        return Round(result, server.cpu_seconds() - before)
+        return Round(result, sum(meter() for meter in meters) - before)
 
 
 @dataclass(frozen=True, slots=True)

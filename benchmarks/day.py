@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from benchmarks.context import BATCH_CONNECTIONS, Bench, Round
 from benchmarks.load.job import Job
 from benchmarks.questions import RARE
 from benchmarks.servers import Headrace
-from headrace.kit.times import DAY, format_time
+from headrace.kit.times import DAY, MINUTE, format_time
 
 _EVENTS_PATH = "/v1/buckets/default/events"
 _WINDOWS = (0.02, 0.2, 0.95)
 """Where the windows begin whose cost is compared, as shares of all: at 5 M, these are 0.1 M, 1 M and 4.75 M."""
 _WINDOW = 0.05
+_ENDS = (100_000, 1_000_000, 5_000_000, 20_000_000)
+_LONGEST_WINDOW = 250_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,18 @@ class Leg:
     begin: int
     end: int
     measured: bool
+
+
+def legs_up_to(events: int) -> list[Leg]:
+    """Windows that end at 0.1 M, 1 M, 5 M and 20 M events, as far as there are so many."""
+    ends = [end for end in _ENDS if end < events]
+    result: list[Leg] = []
+    at = 0
+    for end in [*(ends or [events // 5]), events]:
+        begin = max(at, end - min(_LONGEST_WINDOW, end // 2))
+        result += [Leg(at, begin, measured=False), Leg(begin, end, measured=True)]
+        at = end
+    return result
 
 
 def legs(events: int) -> list[Leg]:
@@ -43,23 +58,32 @@ def legs(events: int) -> list[Leg]:
 class Day:
     """Loaded leg by leg, oldest first, each until it can be queried."""
 
-    def __init__(self, bench: Bench, server: Headrace) -> None:
+    def __init__(self, bench: Bench, server: Headrace, *others: Callable[[], float], days: int = 1) -> None:
+        """`others`: CPU-seconds of what works for the server."""
         self._bench = bench
+        self._others = others
         self.server = server
-        self._start = time.time_ns() // 1_000 - DAY
-        self._step = DAY / bench.scale.events
+        self.days = days
+        self._start = time.time_ns() // 1_000 - days * DAY
+        self._step = days * DAY / bench.scale.events
         self.stored = 0
         self.events_per_second = 0.0
         """Until they can be queried, in the last leg."""
 
     @property
     def middle(self) -> str:
-        return format_time(self._start + DAY // 2)
+        return format_time(self._start + self.days * DAY // 2)
+
+    @property
+    def last_day(self) -> dict[str, str]:
+        """As filters, in whole minutes."""
+        end = (self._start + self.days * DAY) // MINUTE * MINUTE
+        return {"since": format_time(end - DAY), "until": format_time(end)}
 
     def fill(self, leg: Leg) -> Round:
         """The events of a leg, and one with a rare word."""
         began = time.perf_counter()
-        done = self._bench.measured(self.server, self._job(leg))
+        done = self._bench.measured(self.server, self._job(leg), *self._others)
         self.events_per_second = done.result.accepted / (time.perf_counter() - began)
         if done.result.accepted != leg.end - leg.begin:
             raise RuntimeError(f"{done.result.accepted} of {leg.end - leg.begin} events were accepted")

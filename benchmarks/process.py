@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -33,7 +33,7 @@ class Cores:
 
 
 @contextmanager
-def _on(core: int) -> Iterator[None]:
+def on_core(core: int) -> Iterator[None]:
     """What is started inside inherits the core from its first instruction on."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
@@ -41,6 +41,16 @@ def _on(core: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def tree_cpu_seconds(root: psutil.Process) -> float:
+    """User and system time of a process and all below it, those that ended included."""
+    total = 0.0
+    for process in (root, *root.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # it ended just now: its parent has its time
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
 
 
 class Process:
@@ -59,7 +69,7 @@ class Process:
     ) -> None:
         """`arguments` follow `python -m`; `directory` is where it runs, so that no `.env` of ours is read."""
         command = [sys.executable, "-m", *arguments]
-        with _on(core):
+        with on_core(core):
             self.popen = subprocess.Popen(
                 command, cwd=directory, env=_environment(env or {}), stdin=stdin, stdout=stdout, stderr=stderr
             )
@@ -67,11 +77,7 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """User and system time of the process and its children, those that ended included."""
-        total = 0.0
-        for process in (self._seen, *self._seen.children(recursive=True)):
-            times = process.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
-        return total
+        return tree_cpu_seconds(self._seen)
 
     def resident_bytes(self) -> int:
         tree = (self._seen, *self._seen.children(recursive=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -36,8 +36,9 @@ class Query:
     orientation: str = ""
 
 
-def questions(middle: str) -> list[Query]:
-    """`middle`: a time in the middle of the data, for a page that is not the newest."""
+def questions(middle: str, bars: Mapping[str, str] | None = None) -> list[Query]:
+    """`middle`: a time in the middle of the data, for a page that is not the newest; `bars`: filters of the histogram,
+    where everything would be too many bars."""
     services, actors = values(seed=1)
     by_service = [_page([service], service=service) for service in services]
     by_actor = [_page([actor], actor=actor) for actor in actors]
@@ -69,7 +70,7 @@ def questions(middle: str) -> list[Query]:
         Query(
             "histogram by minute and level",
             "SELECT time_bucket(INTERVAL 1 MINUTE, time), level, count(*) FROM events GROUP BY ALL ORDER BY 1, 2",
-            [Variant(f"{_BUCKET}/histogram?{urlencode({'interval': '1m', 'by': 'level'})}", [])],
+            [Variant(f"{_BUCKET}/histogram?{urlencode({'interval': '1m', 'by': 'level', **(bars or {})})}", [])],
             _bars,
             "VictoriaLogs, 2 M: 131 ms",
         ),

@@ -13,14 +13,17 @@ from rich.table import Table
 from benchmarks.figure import Figure
 from benchmarks.machine import ROOT, Machine
 
-PAGE = ROOT / "docs" / "reference" / "benchmark.md"
-_METHOD = Path(__file__).parent / "method.md"
+_REFERENCE = ROOT / "docs" / "reference"
+PAGES = {"embedded": _REFERENCE / "benchmark.md", "postgres": _REFERENCE / "benchmark-postgresql.md"}
+_HERE = Path(__file__).parent
+_METHODS = {"embedded": _HERE / "method.md", "postgres": _HERE / "method_postgres.md"}
 _HEADS = ("figure", "Headrace", "compared with", "ratio", "target", "")
 _VERDICTS = {None: "", True: "held", False: "missed"}
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    profile: str
     machine: Machine
     events: int
     quick: bool
@@ -44,11 +47,12 @@ def show(report: Report, console: Console) -> None:
     console.print(table)
 
 
-def write_page(report: Report, page: Path = PAGE) -> None:
+def write_page(report: Report) -> None:
     """The page of the reference: generated, so that no figure in it was ever typed."""
     lines = ["| " + " | ".join((*_HEADS, "for orientation")) + " |", "|---|--:|--:|--:|---|---|---|"]
     lines += ["| " + " | ".join((*_cells(figure), figure.orientation)) + " |" for figure in report.figures]
-    text = _METHOD.read_text().replace("{where}", _where(report)).replace("{table}", "\n".join(lines))
+    page = PAGES[report.profile]
+    text = _METHODS[report.profile].read_text().replace("{where}", _where(report)).replace("{table}", "\n".join(lines))
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(text)
 

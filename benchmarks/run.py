@@ -6,7 +6,21 @@ from collections.abc import Callable, Collection
 
 from benchmarks.context import Bench
 from benchmarks.figure import Figure
-from benchmarks.rows import access, batch, driver, loaded, single, start, stored
+from benchmarks.postgres import Postgres
+from benchmarks.rows import (
+    access,
+    batch,
+    driver,
+    loaded,
+    pg_drain,
+    pg_loaded,
+    pg_processes,
+    pg_single,
+    pg_start,
+    single,
+    start,
+    stored,
+)
 
 _ALONE: dict[str, Callable[[Bench], list[Figure]]] = {
     driver.ROW: driver.measure,
@@ -16,10 +30,35 @@ _ALONE: dict[str, Callable[[Bench], list[Figure]]] = {
     stored.ROW: stored.measure,
     start.ROW: start.measure,
 }
-ROWS = (*_ALONE, *loaded.ROWS)
+_ON_POSTGRES: dict[str, Callable[[Bench, Postgres], list[Figure]]] = {
+    pg_single.ROW: pg_single.measure,
+    pg_processes.ROW: pg_processes.measure,
+    pg_drain.ROW: pg_drain.measure,
+    pg_start.ROW: pg_start.measure,
+}
+PROFILES = {
+    "embedded": (*_ALONE, *loaded.ROWS),
+    "postgres": (driver.ROW, *_ON_POSTGRES, *pg_loaded.ROWS),
+}
+"""The rows of each profile's table."""
 
 
-def run(bench: Bench, wanted: Collection[str]) -> list[Figure]:
+def run(bench: Bench, profile: str, wanted: Collection[str]) -> list[Figure]:
+    return _embedded(bench, wanted) if profile == "embedded" else _on_postgres(bench, wanted)
+
+
+def _on_postgres(bench: Bench, wanted: Collection[str]) -> list[Figure]:
+    figures = driver.measure(bench) if driver.ROW in wanted else []
+    with Postgres(bench.cores) as postgres:
+        for row, measure in _ON_POSTGRES.items():
+            if row in wanted:
+                figures += measure(bench, postgres)
+        if set(wanted) & set(pg_loaded.ROWS):
+            figures += pg_loaded.measure(bench, postgres, wanted)
+    return figures
+
+
+def _embedded(bench: Bench, wanted: Collection[str]) -> list[Figure]:
     figures: list[Figure] = []
     for row, measure in _ALONE.items():
         if row in wanted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.closing import Closing
@@ -95,11 +96,13 @@ class Reference(Server):
 class Headrace(Server):
     """`headrace serve` with its defaults on a directory of its own."""
 
-    def __init__(self, directory: Path, cores: Cores, *, drain: bool = True) -> None:
+    def __init__(
+        self, directory: Path, cores: Cores, *, drain: bool = True, env: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__()
         self.directory = directory
         self._cores = cores
-        self._env = {"HEADRACE_DRAIN": "on" if drain else "off"}
+        self._env = {"HEADRACE_DRAIN": "on" if drain else "off", **(env or {})}
         self._log = directory.with_suffix(".log")
         self.ready_after = self.start()
 
@@ -137,13 +140,15 @@ class Headrace(Server):
             return int(client.json("/v1/status")["queue"]["depth"])
 
     def settle(self) -> None:
-        """Wait until every acknowledged event can be queried. Raises RuntimeError when that takes too long."""
+        """Wait until every acknowledged event can be queried. Raises RuntimeError when nothing moves any more."""
         if self._env["HEADRACE_DRAIN"] == "off":
             return
-        end = time.perf_counter() + _DRAIN_SECONDS
-        while self.depth():
+        least, end = self.depth(), time.perf_counter() + _DRAIN_SECONDS
+        while depth := self.depth():
+            if depth < least:
+                least, end = depth, time.perf_counter() + _DRAIN_SECONDS
             if time.perf_counter() > end:
-                raise RuntimeError(f"the queue is not empty after {_DRAIN_SECONDS:g} s{self._last_words()}")
+                raise RuntimeError(f"{depth:,} events wait, for {_DRAIN_SECONDS:g} s now{self._last_words()}")
             time.sleep(_DEPTH_SECONDS)
 
     def disk_bytes(self) -> int:

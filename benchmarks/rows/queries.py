@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -19,7 +20,7 @@ from headrace.config import Settings
 
 ROW = "queries"
 _THREADS = int(Settings.model_fields["store_threads"].default)
-_TURNS = 2
+TURNS = 2
 
 
 @dataclass(slots=True)
@@ -50,17 +51,28 @@ def compare(bench: Bench, day: Day, copy: Path) -> list[Asked]:
 
 
 def _compare(bench: Bench, query: Query, client: Client, plain: PlainDuckDB) -> Asked:
-    asked, seconds = Asked(query), bench.scale.query_seconds / _TURNS
+    seconds = bench.scale.query_seconds / TURNS
     question = Question(query.sql, [variant.parameters for variant in query.variants], seconds)
     found = sizes(client, query)
-    for _ in range(_TURNS):
-        asked.over_http += ask(client, query, seconds)
+
+    def ask_plainly() -> list[float]:
         reply = plain.ask(question)
         if found != reply.rows:
             raise RuntimeError(f"{query.name}: {found} items over HTTP, {reply.rows} rows in plain DuckDB")
-        asked.plain += reply.seconds
+        return reply.seconds
+
+    asked = asked_in_turns(query, lambda: ask(client, query, seconds), ask_plainly)
     ours, theirs = Latency.of(asked.over_http), Latency.of(asked.plain)
     bench.tell(f"{query.name}: {ours.p50:.2f} ms, plain DuckDB {theirs.p50:.2f} ms")
+    return asked
+
+
+def asked_in_turns(query: Query, ours: Callable[[], list[float]], theirs: Callable[[], list[float]]) -> Asked:
+    """So that noise of the machine hits both."""
+    asked = Asked(query)
+    for _ in range(TURNS):
+        asked.over_http += ours()
+        asked.plain += theirs()
     return asked
 
 

@@ -15,7 +15,7 @@ def running(day: Day) -> list[Figure]:
     return [
         Figure(
             row=ROW,
-            name=f"memory (RSS) with {_events(day)} events, after the queries",
+            name=f"memory (RSS) with {events(day)} events, after the queries",
             value=process.resident_bytes() / _MIB,
             unit="MiB",
             target=AtMost(700),
@@ -44,8 +44,8 @@ def stopped(day: Day) -> list[Figure]:
 
 
 def started(day: Day, seconds: float) -> Figure:
-    return Figure(row=ROW, name=f"start to ready, {_events(day)} events", value=seconds, unit="s", target=AtMost(2))
+    return Figure(row=ROW, name=f"start to ready, {events(day)} events", value=seconds, unit="s", target=AtMost(2))
 
 
-def _events(day: Day) -> str:
+def events(day: Day) -> str:
     return f"{day.stored / 1e6:.3g} M"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.day import legs
+from benchmarks.day import legs, legs_up_to
 from benchmarks.figure import AtMost, Figure, TimesAtLeast, TimesAtMost
 from benchmarks.percentile import Latency, from_histogram
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 def bench(tmp_path: Path, *options: str) -> dict[str, object]:
     file = tmp_path / "benchmark.json"
     command = [sys.executable, "-m", "benchmarks", "--quick", "--events", "5000", "--json", str(file), *options]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert ran.returncode == 0, ran.stderr[-4_000:]
     return dict(json.loads(file.read_text()))
 
@@ -31,6 +31,16 @@ def test_the_rows_that_were_asked_for_are_in_the_json(tmp_path: Path) -> None:
     assert {figure["row"] for figure in figures} == {"driver", "growth", "latest", "queries", "console", "size"}
     assert all(figure["value"] > 0 for figure in figures)
     assert report["machine"]["commit"]  # type: ignore[index]
+
+
+def test_the_rows_of_postgresql_are_in_the_json(tmp_path: Path) -> None:
+    report = bench(tmp_path, "--profile", "postgres", "--only", "drain,growth,queries,size")
+    figures = report["figures"]
+    assert isinstance(figures, list)
+    assert {figure["row"] for figure in figures} == {"drain", "growth", "queries", "size"}
+    assert all(figure["value"] > 0 for figure in figures)
+    (partitions,) = (figure for figure in figures if figure["unit"] == "partitions")
+    assert partitions["held"]
 
 
 def test_an_unknown_row_is_refused(tmp_path: Path) -> None:
@@ -65,6 +75,15 @@ def test_a_percentile_of_a_histogram_lies_inside_its_step() -> None:
 
 def test_latencies_are_told_in_ms() -> None:
     assert Latency.of([0.001] * 99 + [0.5]) == Latency(100, 1.0, 500.0)
+
+
+def test_the_windows_on_postgresql_end_at_round_numbers_of_events() -> None:
+    plan = legs_up_to(5_000_000)
+    assert [leg.begin for leg in plan[1:]] == [leg.end for leg in plan[:-1]]
+    assert [(leg.begin, leg.end) for leg in plan if leg.measured] == [
+        (50_000, 100_000), (750_000, 1_000_000), (4_750_000, 5_000_000),
+    ]  # fmt: skip
+    assert [leg.end for leg in legs_up_to(5_000) if leg.measured] == [1_000, 5_000]
 
 
 def test_the_legs_of_a_day_follow_each_other_to_its_end() -> None:

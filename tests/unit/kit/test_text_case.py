@@ -19,3 +19,10 @@ def test_a_text_is_lowered_character_by_character() -> None:
     assert lower("PAID Ünit") == "paid ünit"
     assert lower("ΟΔΟΣ") == "οδοσ"  # where str.lower() knows the end of a word
     assert lower("İstanbul") == "istanbul"
+
+
+def test_every_character_keeps_its_place() -> None:
+    for point in range(sys.maxunicode + 1):
+        char = chr(point)
+        small = char.lower() if len(char.lower()) == 1 else "i" if char == "İ" else char
+        assert lower(f"a{char}b{char}") == f"a{small}b{small}", hex(point)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from headrace.adapters.postgres import groups, reads, tails
 from headrace.adapters.postgres.copies import Copies, Copy
-from headrace.adapters.postgres.copying import rows_of
+from headrace.adapters.postgres.copying import Place, Rows, Tally, rows_of, tally
 from headrace.adapters.postgres.database import BreakerOptions, Connection, Database
 from headrace.adapters.postgres.deletes import Deleter
 from headrace.adapters.postgres.layout import prepare
@@ -18,7 +18,7 @@ from headrace.adapters.postgres.partitions import Partitions
 from headrace.adapters.postgres.readers import Readers
 from headrace.adapters.postgres.schema import LAYOUT
 from headrace.adapters.postgres.turns import Turns
-from headrace.adapters.postgres.writer import Prepared, try_out, write
+from headrace.adapters.postgres.writer import Prepared, events_by_day, try_out, write
 from headrace.errors import Unsupported, Unusable
 from headrace.kit.times import to_datetime
 from headrace.model.bucket import BucketStats
@@ -98,10 +98,10 @@ class PostgresEvents:
             )
 
     async def write(self, batch: EventBatch) -> Written:
-        rows = await asyncio.to_thread(rows_of, batch)
+        rows, added = await asyncio.to_thread(_prepared, batch)
         async with self._writing.changing(_WRITE_SECONDS) as connection:
-            await self._partitions.ensure(connection, batch)
-            return await write(connection, Prepared(batch, rows, self._clock.now()), self._turns)
+            await self._partitions.ensure(connection, events_by_day(added))
+            return await write(connection, Prepared(batch, rows, added, self._clock.now()), self._turns)
 
     async def check(self, batch: EventBatch) -> None:
         rows = await asyncio.to_thread(rows_of, batch)
@@ -197,6 +197,11 @@ class PostgresEvents:
         **kwargs: P.kwargs,
     ) -> T:
         return await self._copies.run(lambda connection: work(connection, *args, **kwargs), read_after)
+
+
+def _prepared(batch: EventBatch) -> tuple[Rows, dict[Place, Tally]]:
+    rows = rows_of(batch)
+    return rows, tally(rows)
 
 
 def _copies(options: PostgresOptions, source: Database, clock: Clock) -> Copies:

@@ -16,11 +16,11 @@ from uuid import UUID
 from headrace.adapters.postgres import _move_notes as notes
 from headrace.adapters.postgres import _queue_tables as queue
 from headrace.adapters.postgres import schema
-from headrace.adapters.postgres.copying import TYPES, Row, rows_of
+from headrace.adapters.postgres.copying import copy_in, rows_of, tally
 from headrace.adapters.postgres.database import Connection, Database
 from headrace.adapters.postgres.layout import Layout, prepare
 from headrace.adapters.postgres.partitions import LOCK, WORTH_ONE, Partitions
-from headrace.adapters.postgres.writer import COPY, count_days
+from headrace.adapters.postgres.writer import bounds, count_days
 from headrace.errors import Conflict
 from headrace.kit.failpoint import reach
 from headrace.kit.times import to_datetime
@@ -84,17 +84,14 @@ class PostgresMoveEvents:
         return reached
 
     async def write(self, page: EventPage) -> None:
-        rows = await asyncio.to_thread(_rows, page)
+        rows = await asyncio.to_thread(rows_of, page.events)
+        added = tally(rows)
         async with self._database.changing(_SECONDS) as connection, connection.transaction():
             await self._take_turn(connection, page.after)
-            async with connection.cursor() as cursor, cursor.copy(COPY) as copy:
-                copy.set_types(TYPES)
-                for row in rows:
-                    await copy.write_row(row)
-            await count_days(connection, [row[1:] for row in rows])
-            times = page.events.time
-            buckets = sorted(set(page.events.bucket_id))
-            await connection.execute(_NOTE, (page.upto, page.after + 1, min(times), max(times), buckets))
+            await copy_in(connection, rows, page.seqs)
+            await count_days(connection, added)
+            buckets = sorted({bucket for bucket, _ in added})
+            await connection.execute(_NOTE, (page.upto, page.after + 1, *bounds(added), buckets))
             await self._move_on(connection, page.upto)
             reach("move.before_commit")
         reach("move.after_commit")
@@ -184,10 +181,6 @@ async def _opened(url: str, clock: Clock, name: str, layout: Layout) -> Database
         await database.close()
         raise
     return database
-
-
-def _rows(page: EventPage) -> list[Row]:
-    return [(seq, *row) for seq, row in zip(page.seqs, rows_of(page.events), strict=True)]
 
 
 def _each(entries: Iterable[Remembered]) -> Iterator[tuple[Any, ...]]:

@@ -7,8 +7,7 @@ along in the same transaction. So there are never hundreds of empty tables, nor 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from psycopg import errors
@@ -16,7 +15,6 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from headrace.adapters.postgres.database import Connection
 from headrace.kit.times import to_datetime
-from headrace.model.event import EventBatch
 from headrace.ports.clock import Clock
 
 REST = "events_rest"
@@ -52,12 +50,12 @@ class Partitions:
         self._known: set[date] = set()
         self._read_at = float("-inf")
 
-    async def ensure(self, connection: Connection, batch: EventBatch) -> None:
-        """Before `batch` is written, in transactions of their own."""
+    async def ensure(self, connection: Connection, counts: Mapping[date, int]) -> None:
+        """Before so many events of these days are written, in transactions of their own."""
         await self._refresh(connection)
         today = to_datetime(self._clock.now()).date()
         wanted = {today + timedelta(days) for days in _AHEAD}
-        wanted.update(day for day, count in _days(batch).items() if count >= WORTH_ONE)
+        wanted.update(day for day, count in counts.items() if count >= WORTH_ONE)
         for day in sorted(wanted - self._known, reverse=True)[:_AT_ONCE]:
             await self._make(connection, day)
 
@@ -117,11 +115,3 @@ async def _attach(connection: Connection, day: date) -> None:
 def _bounds(day: date) -> tuple[Literal, Literal]:
     begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
     return Literal(begin), Literal(begin + timedelta(days=1))
-
-
-def _days(batch: EventBatch) -> Counter[date]:
-    return Counter(map(utc_day, batch.time))
-
-
-def utc_day(time: datetime) -> date:
-    return time.date() if time.tzinfo is UTC else time.astimezone(UTC).date()

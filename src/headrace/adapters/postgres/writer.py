@@ -5,16 +5,18 @@ Writers of a shard take turns: the lock is held to the commit, so that positions
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from headrace.adapters.postgres.copying import NAMES, TYPES, Row
+from headrace.adapters.postgres.copying import Place, Rows, Tally, copy_in, tally
 from headrace.adapters.postgres.database import Connection
-from headrace.adapters.postgres.partitions import LOCK, utc_day
+from headrace.adapters.postgres.partitions import LOCK
+from headrace.adapters.postgres.rows import Y2K
 from headrace.adapters.postgres.turns import Turns
-from headrace.kit.times import to_datetime
+from headrace.kit.times import DAY, to_datetime
 from headrace.model.event import EventBatch, Written
 
 # A commit that is not flushed is no commit of ours, whatever the server's default; stronger ones stay. More memory for
@@ -33,7 +35,6 @@ _NEW_IDS = """
 INSERT INTO event_ids SELECT bucket_id, id, %s FROM unnest(%s::int[], %s::uuid[]) AS new (bucket_id, id)
 ORDER BY bucket_id, id ON CONFLICT DO NOTHING RETURNING bucket_id, id
 """
-COPY = f"COPY events ({NAMES}) FROM STDIN (FORMAT BINARY)"
 _COUNT = """
 INSERT INTO event_days AS old
 SELECT * FROM unnest(%s::int[], %s::date[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
@@ -44,15 +45,15 @@ _NOTE = "INSERT INTO event_batches VALUES (%s, %s, %s, %s, %s, %s, %s)"
 _MOVE_ON = "UPDATE event_position SET last_seq = %s"
 
 _Block = tuple[int, int]
-_Count = tuple[int, datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A batch with its rows, made before the lock is taken. `now` is µs."""
+    """A batch with its rows and what they add, made before the lock is taken. `now` is µs."""
 
     batch: EventBatch
-    rows: Sequence[Row]
+    rows: Rows
+    tally: Mapping[Place, Tally]
     now: int
 
 
@@ -65,18 +66,20 @@ async def write(connection: Connection, prepared: Prepared, turns: Turns) -> Wri
         left_out = await _redelivered(connection, batch, now)
         left_out |= await _duplicates(connection, batch, left_out, now)
         kept = [row for row in range(len(batch)) if row not in left_out] if left_out else None
-        rows = prepared.rows if kept is None else [prepared.rows[row] for row in kept]
-        if rows:
-            await _copy(connection, rows, last_seq + 1)
-            await count_days(connection, rows)
-            await _note(connection, batch, rows, last_seq, now)
-    return Written(len(rows), last_seq + 1, kept)
+        stored = len(batch) if kept is None else len(kept)
+        if stored:
+            added = prepared.tally if kept is None else tally(prepared.rows, kept)
+            seqs = range(last_seq + 1, last_seq + 1 + stored)
+            await copy_in(connection, prepared.rows, seqs, kept)
+            await count_days(connection, added)
+            await _note(connection, batch, added, seqs, now)
+    return Written(stored, last_seq + 1, kept)
 
 
-async def try_out(connection: Connection, rows: Sequence[Row]) -> None:
+async def try_out(connection: Connection, rows: Rows) -> None:
     """Raise what `write` would for what is wrong with the rows; change nothing."""
     async with connection.transaction(force_rollback=True):
-        await _copy(connection, rows, 0)
+        await copy_in(connection, rows, range(len(rows)))
 
 
 async def _take_turn(connection: Connection) -> int:
@@ -124,37 +127,44 @@ async def _duplicates(connection: Connection, batch: EventBatch, skipped: set[in
     return rows | {row for identity, row in firsts.items() if identity not in new}
 
 
-async def _copy(connection: Connection, rows: Sequence[Row], first_seq: int) -> None:
-    async with connection.cursor() as cursor, cursor.copy(COPY) as copy:
-        copy.set_types(TYPES)
-        for seq, row in enumerate(rows, first_seq):
-            await copy.write_row((seq, *row))
-
-
-async def count_days(connection: Connection, rows: Sequence[Row]) -> None:
-    """Add rows to the counts of their days."""
-    counts: dict[tuple[int, date], _Count] = {}
-    for row in rows:
-        time: datetime = row[2]
-        place = (row[0], utc_day(time))
-        count, oldest, newest = counts.get(place, (0, time, time))
-        counts[place] = (count + 1, min(oldest, time), max(newest, time))
-    places = sorted(counts)  # in one order, so that nobody waits for each other in a ring
-    columns = list(zip(*(counts[place] for place in places), strict=True))
-    keys = [bucket for bucket, _ in places], [day for _, day in places]
-    await connection.execute(_COUNT, (*keys, *map(list, columns)))
+async def count_days(connection: Connection, added: Mapping[Place, Tally]) -> None:
+    """Add rows to the counts of their days, in one order, so that nobody waits for each other in a ring."""
+    columns = (
+        [bucket for bucket, _ in added], [_date(day) for _, day in added], [each.events for each in added.values()],
+        [to_datetime(each.oldest + Y2K) for each in added.values()],
+        [to_datetime(each.newest + Y2K) for each in added.values()],
+    )  # fmt: skip
+    await connection.execute(_COUNT, columns)
 
 
 async def _note(
-    connection: Connection, batch: EventBatch, rows: Sequence[Row], last_seq: int, now: datetime
+    connection: Connection, batch: EventBatch, added: Mapping[Place, Tally], seqs: range, now: datetime
 ) -> None:
     """Where the new positions lie in time, for tails; whose they are, for the bus."""
-    times = [row[2] for row in rows]
-    newest = last_seq + len(rows)
-    buckets = sorted({row[0] for row in rows})
+    oldest, newest = bounds(added)
+    buckets = sorted({bucket for bucket, _ in added})
     blocks = _uuids({block for block, _ in batch.blocks})
-    await connection.execute(_NOTE, (newest, last_seq + 1, now, min(times), max(times), buckets, blocks))
-    await connection.execute(_MOVE_ON, (newest,))
+    await connection.execute(_NOTE, (seqs[-1], seqs[0], now, oldest, newest, buckets, blocks))
+    await connection.execute(_MOVE_ON, (seqs[-1],))
+
+
+def events_by_day(added: Mapping[Place, Tally]) -> Counter[date]:
+    """Of all buckets."""
+    counts: Counter[date] = Counter()
+    for (_, day), each in added.items():
+        counts[_date(day)] += each.events
+    return counts
+
+
+def _date(day: int) -> date:
+    """Of days since 2000."""
+    return to_datetime(day * DAY + Y2K).date()
+
+
+def bounds(added: Mapping[Place, Tally]) -> tuple[datetime, datetime]:
+    """The oldest time and the newest."""
+    oldest, newest = min(each.oldest for each in added.values()), max(each.newest for each in added.values())
+    return to_datetime(oldest + Y2K), to_datetime(newest + Y2K)
 
 
 def _uuids(values: Iterable[int]) -> list[UUID]:
