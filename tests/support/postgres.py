@@ -135,11 +135,13 @@ class Cluster:
     def pause(self) -> None:
         """SIGSTOP, all of its processes: connections stay open, and nothing answers."""
         for process in self._processes():
-            process.suspend()
+            with suppress(psutil.NoSuchProcess):  # an autovacuum worker that ended just now
+                process.suspend()
 
     def resume(self) -> None:
         for process in self._processes():
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def close(self) -> None:
         """Kill it and remove its files."""

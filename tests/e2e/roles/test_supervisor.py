@@ -28,8 +28,13 @@ STUBBORN = READY.format(then="import signal; signal.signal(signal.SIGTERM, signa
 FAILING = "import sys; sys.exit(1)"
 
 
+_before: set[int] = set()
+
+
 @pytest.fixture
 async def supervised(tmp_path: Path) -> AsyncIterator[Callable[[str, int], Supervisor]]:
+    _before.clear()
+    _before.update(children())
     made: list[Supervisor] = []
     listening = socket.create_server(("127.0.0.1", 0))
 
@@ -47,7 +52,9 @@ async def supervised(tmp_path: Path) -> AsyncIterator[Callable[[str, int], Super
 
 
 def children() -> set[int]:
-    return {child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE}
+    """Of this process, since the test began: other tests may have left servers that are still of use."""
+    alive = {child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE}
+    return alive - _before
 
 
 async def until(what: Callable[[], bool]) -> None:
