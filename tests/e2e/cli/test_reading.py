@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from headrace.cli.traffic import generate
 from tests.e2e.cli.command import Cli, arguments
 from tests.e2e.conftest import TestBucket
+from tests.support import profile
 from tests.support.server import Server
 
 
@@ -106,6 +107,8 @@ def test_tail_goes_on_after_a_restart_without_a_gap(server: Server) -> None:
     finally:
         tail.kill()
         tail.wait()
+    if profile.NAME == profile.POSTGRES:  # in order of storing: what a killed process had taken comes after its lease
+        found.sort(key=int)
     assert found == [str(n) for n in range(first, number)]
 
 
