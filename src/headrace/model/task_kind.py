@@ -1,0 +1,24 @@
+"""What is known of a type of tasks that has a handler here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from headrace.errors import ItemError
+from headrace.model.task import Retry
+
+DEFAULT_TIMEOUT = 600.0  # seconds; long enough for what is no loop, short enough to notice one
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKind:
+    """`check` says what is wrong with args (a JSON object as bytes); `field` of an ItemError is a path such as
+    `args.a`. `house`: run in the server itself, which alone can reach what it needs."""
+
+    name: str
+    check: Callable[[bytes], Sequence[ItemError]]
+    retry: Retry = Retry()
+    timeout: float = DEFAULT_TIMEOUT
+    house: bool = False
+    description: str = ""

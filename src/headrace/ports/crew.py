@@ -1,0 +1,65 @@
+"""Whoever runs handlers: child processes, or the server itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from headrace.model.task import Ending, Task
+
+
+class Logged(msgspec.Struct, frozen=True, gc=False):
+    """A handler wrote a line. `attributes` is a JSON object, or empty."""
+
+    task: Task
+    time: int
+    level: str
+    message: str
+    attributes: bytes = b""
+
+
+class Progress(msgspec.Struct, frozen=True, gc=False):
+    """A handler said how far it is; `value` is JSON."""
+
+    task: Task
+    value: bytes
+
+
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """An attempt is over. `retry_after`: seconds that the handler itself asked for."""
+
+    task: Task
+    ending: Ending
+    result: bytes | None = None
+    error: str | None = None
+    retry_after: float | None = None
+
+
+Report = Logged | Progress | Ended
+
+
+class Crew(Protocol):
+    """Runs what it is given, and reports. Every task that was given to `run` gets one Ended, whatever happens to the
+    process that runs it: a handler that kills its process ends with RETRY, and its neighbours are begun anew."""
+
+    @property
+    def types(self) -> frozenset[str]:
+        """What it has handlers for."""
+
+    def room(self) -> int:
+        """How many more tasks it takes now."""
+
+    def run(self, tasks: Sequence[Task]) -> None:
+        """Begin these; none more than there is room for."""
+
+    def stop(self, ids: Sequence[int], ending: Ending = Ending.CANCELLED) -> None:
+        """Ask these to stop, by force if they do not within 10 s. They end as CANCELLED, or as RELEASED (the lease is
+        lost, or we are shutting down)."""
+
+    async def reports(self) -> Sequence[Report]:
+        """What has happened since the last call; waits until something has."""
+
+    async def close(self, seconds: float) -> None:
+        """Let what runs finish for so long, then end it by force. `reports` then has what became of it."""
