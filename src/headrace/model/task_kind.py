@@ -9,6 +9,7 @@ from headrace.errors import ItemError
 from headrace.model.task import Retry
 
 DEFAULT_TIMEOUT = 600.0  # seconds; long enough for what is no loop, short enough to notice one
+DEFAULT_RETRY = Retry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class TaskKind:
 
     name: str
     check: Callable[[bytes], Sequence[ItemError]]
-    retry: Retry = Retry()
+    retry: Retry = DEFAULT_RETRY
     timeout: float = DEFAULT_TIMEOUT
     house: bool = False
     description: str = ""

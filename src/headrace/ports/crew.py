@@ -63,3 +63,17 @@ class Crew(Protocol):
 
     async def close(self, seconds: float) -> None:
         """Let what runs finish for so long, then end it by force. `reports` then has what became of it."""
+
+
+class Attempt(Protocol):
+    """What a function inside of the server that runs a task has at hand."""
+
+    @property
+    def task(self) -> Task:
+        """The task, as it was claimed."""
+
+    def progress(self, value: object) -> None:
+        """How far it is: a number from 0 to 1, or anything that can be JSON."""
+
+    def log(self, level: str, message: str, **attributes: object) -> None:
+        """A line for the bucket `_tasks`."""
