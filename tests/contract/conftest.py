@@ -14,6 +14,7 @@ from headrace.adapters.sql.database import ControlDatabase
 from headrace.adapters.sql.migrate import migrate
 from tests.contract.batches import NOON
 from tests.contract.stores import STORES, Opener
+from tests.contract.task_tables import TASK_TABLES, TaskTable
 from tests.support.postgres import Cluster
 
 
@@ -76,3 +77,21 @@ def events_template(postgres: Cluster) -> str:
 def opener(request: pytest.FixtureRequest) -> Opener:
     """Opens an event store."""
     return STORES[request.param](request)
+
+
+@pytest.fixture(params=TASK_TABLES)
+def task_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def task_place(request: pytest.FixtureRequest, task_kind: str, tmp_path: Path) -> str:
+    """Where a task table of the test's own is made: opened there again, it is the same one."""
+    return str(request.getfixturevalue("postgres_url") if task_kind.startswith("postgres") else tmp_path)
+
+
+@pytest.fixture
+async def table(task_kind: str, task_place: str) -> AsyncIterator[TaskTable]:
+    opened = await TASK_TABLES[task_kind](task_place)
+    yield opened
+    await opened.close()

@@ -51,7 +51,8 @@ class Tasks(Protocol):
         """Each lease that holds lasts until `now` + `seconds`. In the order of `beats`."""
 
     async def finish(self, outcomes: Sequence[Outcome], now: int) -> Sequence[Task | None]:
-        """Ends attempts; the tasks as they are then, in the order of `outcomes`, None where the lease does not hold."""
+        """Ends attempts; the tasks as they are then, in the order of `outcomes`, None where the lease does not hold.
+        A task that was asked to stop is cancelled rather than queued or scheduled again."""
 
     async def sweep(self, now: int) -> Swept:
         """Queues scheduled tasks that are due. Ends leases that ran out: the task is queued again at once, is dead if
