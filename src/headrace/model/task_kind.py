@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from headrace.errors import ItemError
+from headrace.model.principal import Principal
 from headrace.model.task import Retry
 
 DEFAULT_TIMEOUT = 600.0  # seconds; long enough for what is no loop, short enough to notice one
@@ -23,3 +24,5 @@ class TaskKind:
     timeout: float = DEFAULT_TIMEOUT
     house: bool = False
     description: str = ""
+    permit: Callable[[Principal, bytes], Awaitable[None]] | None = None
+    """Whether a caller may submit one with these args, where not everybody may. Raises NotFound or Forbidden."""

@@ -49,9 +49,18 @@ class TaskDesk:
     """
 
     def __init__(
-        self, tasks: Tasks, rights: TaskRights, endings: Endings, kinds: Kinds, clock: Clock, nudge: Nudge
+        self,
+        tasks: Tasks,
+        rights: TaskRights,
+        endings: Endings,
+        kinds: Kinds,
+        clock: Clock,
+        nudge: Nudge,
+        journaled: Callable[[], None],
     ) -> None:
-        """`nudge` is told of tasks that were asked to stop: whoever runs them here need not wait for a heartbeat."""
+        """`nudge` is told of tasks that were asked to stop: whoever runs them here need not wait for a heartbeat.
+        `journaled` is called when something was written."""
+        self._journaled = journaled
         self._tasks = tasks
         self._rights = rights
         self._endings = endings
@@ -91,6 +100,7 @@ class TaskDesk:
         if changes.args is not UNSET and (errors := list(args_flaws(task.type, changes.args, self._kinds))):
             raise Invalid(errors[0].detail, code="invalid-task", items=errors)
         changed = await self._tasks.change(task.id, changes, self._clock.now())
+        self._journaled()
         if changed is None:
             raise unknown_task(id)
         return changed
@@ -105,6 +115,7 @@ class TaskDesk:
     async def cancel_all(self, ids: Sequence[int]) -> Sequence[Task | None]:
         """Without asking whose they are."""
         tasks = await self._tasks.cancel(ids, self._clock.now())
+        self._journaled()
         self._endings.tell(task.id for task in tasks if task is not None and task.status in FINISHED)
         if running := [task.id for task in tasks if task is not None and task.cancelling]:
             self._nudge(running)
@@ -120,7 +131,9 @@ class TaskDesk:
                 "scheduled can be tried again.",
                 code="task-state",
             )
-        return _there((await self._tasks.retry([task.id], self._clock.now()))[0], id)
+        (again,) = await self._tasks.retry([task.id], self._clock.now())
+        self._journaled()
+        return _there(again, id)
 
     async def delete(self, principal: Principal, id: str) -> Task:
         """A finished one, for good. Raises Conflict while it is unfinished."""
@@ -142,6 +155,7 @@ class TaskDesk:
             max_attempts=_BULK_ATTEMPTS,
         )  # fmt: skip
         await self._tasks.add([new], now)
+        self._journaled()
         return _there(await self._tasks.get(new.id), format_id(new.id))
 
     async def _mine(self, principal: Principal, id: str) -> Task:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from headrace.errors import Overloaded
 from headrace.kit.group import Group
@@ -20,7 +21,19 @@ _MOST = 20_000
 class Finishing:
     """Call it with outcomes: the tasks as they are then, None where the lease was lost. Raises Unavailable."""
 
-    def __init__(self, tasks: Tasks, endings: Endings, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        tasks: Tasks,
+        endings: Endings,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        journaled: Callable[[], None],
+        owes_callback: Callable[[], None],
+    ) -> None:
+        """`journaled` is called when something was written, `owes_callback` when a task with a callback ended."""
+        self._journaled = journaled
+        self._owes_callback = owes_callback
         self._tasks = tasks
         self._endings = endings
         self._clock = clock
@@ -41,14 +54,12 @@ class Finishing:
 
     async def _finish(self, outcomes: Sequence[Outcome]) -> Sequence[Task | None]:
         tasks = await self._tasks.finish(outcomes, self._clock.now())
-        counts: dict[str, int] = {}
-        ended: list[int] = []
-        for task in tasks:
-            if task is not None:
-                counts[task.status.value] = counts.get(task.status.value, 0) + 1
-                if task.status in FINISHED:
-                    ended.append(task.id)
-        for status, count in counts.items():
-            self._metrics.add(TASKS_FINISHED, count, status)
-        self._endings.tell(ended)
+        there = [task for task in tasks if task is not None]
+        ended = [task for task in there if task.status in FINISHED]
+        for status, count in Counter(task.status for task in there).items():
+            self._metrics.add(TASKS_FINISHED, count, status.value)
+        self._endings.tell(task.id for task in ended)
+        self._journaled()
+        if any(task.callback_url is not None for task in ended):
+            self._owes_callback()
         return tasks

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from headrace.errors import Unavailable
 from headrace.kit.times import SECOND
 from headrace.kit.wake import Wake
 from headrace.model.metric import TASK_LEASES_LOST, TASK_WAIT_SECONDS, TASKS_CLAIMED
@@ -27,6 +26,7 @@ BEAT_SECONDS = 5.0
 _POLL_SECONDS = 2.0  # behind the word that something came; also for other processes' words that got lost
 _GATHER_SECONDS = 0.01  # while others run: a claim for many costs hardly more than for one
 _MOST = 500  # in one claim
+_CLOSING_SECONDS = 2.0  # for the last ends to become durable
 _DEFAULT = Retry()
 
 
@@ -114,14 +114,13 @@ class Runner:
             self._crew.stop(mine)
 
     async def close(self, seconds: float) -> None:
-        """Claims nothing more, lets what runs end for so long, gives back the rest. Raises nothing."""
+        """Claims nothing more, lets what runs end for so long, gives back the rest. `report_step` must go on meanwhile;
+        what it cannot write down in time is claimed again when its lease has run out."""
         self._closing = True
         await self._crew.close(seconds)
-        while self._running:
-            try:
-                await self.report_step()
-            except Unavailable:
-                return  # the leases run out by themselves
+        until = self._clock.monotonic() + _CLOSING_SECONDS
+        while self._running and (left := until - self._clock.monotonic()) > 0:
+            await self._room.wait(min(left, 0.1))
 
     async def _claim(self, room: int) -> int:
         wanted = Wanted(self._holder, room, LEASE_SECONDS, types=self._crew.types)

@@ -45,6 +45,7 @@ class ScheduleDesk:
         """`asked` with an id, an owner and its first firing. Raises Invalid, and Conflict for a name that is taken."""
         owner, now = (await self._rights.of(principal)).owner, self._clock.now()
         self._check(asked, owner)
+        await self._permit(principal, asked.task)
         if len(await self._schedules.list(owner)) >= MOST_SCHEDULES:
             raise Conflict(f"{MOST_SCHEDULES} schedules are the most: delete one first.", code="too-many-schedules")
         made = msgspec.structs.replace(
@@ -69,6 +70,8 @@ class ScheduleDesk:
         named = {name: value for name in changes.__struct_fields__ if (value := getattr(changes, name)) is not UNSET}
         new: Schedule = msgspec.structs.replace(old, **named)
         self._check(new, old.owner)
+        if changes.task is not UNSET:
+            await self._permit(principal, new.task)
         if {"cron", "timezone", "enabled"} & named.keys():
             at = cron.next_firing(new.cron, new.timezone, self._clock.now()) if new.enabled else None
             changes = msgspec.structs.replace(changes, next_at=at)
@@ -85,14 +88,18 @@ class ScheduleDesk:
     async def run_now(self, principal: Principal, id: str) -> Task:
         """One task more, at once; the schedule goes on as before. Raises NotFound, Forbidden and Invalid."""
         schedule = await self._seen(principal, id, changing=True)
-        task, _ = await self._submission.one(schedule.owner, schedule.task)
-        return task
+        return await self._submission.again(schedule.owner, schedule.task)
 
     def upcoming(self, schedule: Schedule, most: int) -> Sequence[int]:
         """When it fires next (µs since 1970)."""
         if not schedule.enabled:
             return ()
         return tuple(islice(cron.firings(schedule.cron, schedule.timezone, self._clock.now()), most))
+
+    async def _permit(self, principal: Principal, task: bytes) -> None:
+        wire = decode_one(task)
+        if (kind := self._kinds.get(wire.type)) is not None and kind.permit is not None:
+            await kind.permit(principal, bytes(wire.args) or b"{}")
 
     async def _seen(self, principal: Principal, id: str, *, changing: bool = False) -> Schedule:
         rights = await self._rights.of(principal)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from headrace.errors import Invalid, ItemError, Malformed, Overloaded, TooLarge
+from headrace.errors import Forbidden, Invalid, ItemError, Malformed, NotFound, Overloaded, TooLarge
 from headrace.kit.group import Group
 from headrace.kit.ids import format_id
 from headrace.kit.json_text import UNDECODABLE, array_items, line_slices
 from headrace.model.metric import TASKS_SUBMITTED
+from headrace.model.principal import Principal
 from headrace.model.task import Added, NewTask, Task
 from headrace.ports.clock import Clock
 from headrace.ports.metrics import Metrics
 from headrace.ports.tasks import Tasks
 from headrace.tasks.render import as_task
-from headrace.tasks.rights import unknown_task
+from headrace.tasks.rights import owner_of, unknown_task
 from headrace.tasks.wire import MAX_BODY_BYTES, Flawed, Kinds, read
 
 MAX_ITEMS = 100_000
@@ -54,7 +55,11 @@ class Submission:
     when some or all of it may not have been taken: with idempotency keys it is then safe to repeat.
     """
 
-    def __init__(self, tasks: Tasks, kinds: Kinds, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, tasks: Tasks, kinds: Kinds, clock: Clock, metrics: Metrics, *, journaled: Callable[[], None]
+    ) -> None:
+        """`journaled` is called when something was written."""
+        self._journaled = journaled
         self._tasks = tasks
         self._kinds = kinds
         self._clock = clock
@@ -66,18 +71,22 @@ class Submission:
             full=lambda: Overloaded("too many tasks wait to be made durable; send it again in a moment"),
         )
 
-    async def one(self, owner: str, body: bytes, key: str | None = None) -> tuple[Task, bool]:
-        """(the task, whether it is new). `key`: an Idempotency-Key, for a task that names none itself."""
+    async def one(self, principal: Principal, body: bytes, key: str | None = None) -> tuple[Task, bool]:
+        """(the task, whether it is new). `key`: an Idempotency-Key, for a task that names none itself.
+
+        Raises Forbidden and NotFound for what this caller may not have done."""
         body = body.removeprefix(_BOM)
         if len(body) > MAX_BODY_BYTES:
             raise TooLarge(f"a task may have {MAX_BODY_BYTES} bytes as JSON")
         now = self._clock.now()
         try:
-            new = read(body, owner, now, self._kinds, key)
+            new = read(body, owner_of(principal), now, self._kinds, key)
         except Flawed as exc:
-            kind = Invalid if exc.parsed else Malformed
+            error = Invalid if exc.parsed else Malformed
             first = exc.errors[0]
-            raise kind(first.detail, code=first.code if not exc.parsed else "invalid-task", items=exc.errors) from exc
+            raise error(first.detail, code=first.code if not exc.parsed else "invalid-task", items=exc.errors) from exc
+        if (kind := self._kinds.get(new.type)) is not None and kind.permit is not None:
+            await kind.permit(principal, new.args)
         (added,) = await self._group((new,))
         if added.is_new:
             return as_task(new, now), True
@@ -87,14 +96,24 @@ class Submission:
             raise unknown_task(added.id)
         return task, False
 
-    async def lines(self, owner: str, body: bytes, key: str | None = None) -> Submitted:
+    async def again(self, owner: str, body: bytes) -> Task:
+        """A task of `owner`'s from what was checked before, when somebody asked for it. Raises Invalid."""
+        now = self._clock.now()
+        try:
+            new = read(body, owner, now, self._kinds)
+        except Flawed as exc:  # its handler takes other args now
+            raise Invalid(exc.errors[0].detail, code="invalid-task", items=exc.errors) from exc
+        await self._group((new,))
+        return as_task(new, now)
+
+    async def lines(self, principal: Principal, body: bytes, key: str | None = None) -> Submitted:
         """NDJSON: each line is taken or refused for itself; blank lines do not count. Of `key`, an Idempotency-Key, and
         its place each task that names no key gets one."""
         body = body.removeprefix(_BOM)
         items = (line for part in line_slices(body) for line in part.split(b"\n") if line.strip(_BLANKS))
-        return await self._take(owner, items, key)
+        return await self._take(principal, items, key)
 
-    async def array(self, owner: str, body: bytes, key: str | None = None) -> Submitted:
+    async def array(self, principal: Principal, body: bytes, key: str | None = None) -> Submitted:
         """A JSON array of objects: each is taken or refused for itself."""
         body = body.removeprefix(_BOM)
         if len(body) > MAX_ARRAY_BYTES:
@@ -103,13 +122,13 @@ class Submission:
             items = array_items(body)
         except UNDECODABLE as exc:
             raise Malformed(f"the body is no JSON array: {str(exc)[:200]}", code="invalid-json") from exc
-        return await self._take(owner, iter(items), key)
+        return await self._take(principal, iter(items), key)
 
     async def close(self) -> None:
         """Finish what was taken."""
         await self._group.close()
 
-    async def _take(self, owner: str, items: Iterator[bytes], key: str | None) -> Submitted:
+    async def _take(self, principal: Principal, items: Iterator[bytes], key: str | None) -> Submitted:
         submitted = Submitted()
         pending: list[tuple[int, NewTask]] = []
         adding: list[asyncio.Task[None]] = []
@@ -118,7 +137,7 @@ class Submission:
             for index, item in enumerate(items):
                 if index >= MAX_ITEMS:
                     raise TooLarge(f"more than {MAX_ITEMS} tasks; send them in several requests")
-                self._read_into(pending, submitted, owner, index, item, key)
+                await self._read_into(pending, submitted, principal, index, item, key)
                 if len(pending) >= _AT_ONCE:
                     adding.append(asyncio.create_task(self._add_all(pending, submitted)))
                     pending = []
@@ -135,11 +154,11 @@ class Submission:
         submitted.ids = [text for text in submitted.ids if text]
         return submitted
 
-    def _read_into(
+    async def _read_into(
         self,
         pending: list[tuple[int, NewTask]],
         submitted: Submitted,
-        owner: str,
+        principal: Principal,
         index: int,
         item: bytes,
         key: str | None,
@@ -149,10 +168,15 @@ class Submission:
             return
         own_key = None if key is None else f"{key}/{index}"
         try:
-            pending.append((index, read(item, owner, self._clock.now(), self._kinds, own_key)))
+            new = read(item, owner_of(principal), self._clock.now(), self._kinds, own_key)
+            if (kind := self._kinds.get(new.type)) is not None and kind.permit is not None:
+                await kind.permit(principal, new.args)
         except Flawed as exc:
             submitted.reject(index, exc.errors)
+        except (Forbidden, NotFound) as exc:
+            submitted.reject(index, [ItemError(exc.code, exc.detail)])
         else:
+            pending.append((index, new))
             submitted.size += len(item)
 
     async def _add_all(self, pending: Sequence[tuple[int, NewTask]], submitted: Submitted) -> None:
@@ -171,6 +195,7 @@ class Submission:
     async def _add(self, tasks: Sequence[NewTask]) -> Sequence[Added]:
         added = await self._tasks.add(tasks, self._clock.now())
         self._metrics.add(TASKS_SUBMITTED, sum(one.is_new for one in added))
+        self._journaled()
         return added
 
 
