@@ -126,6 +126,7 @@ async def _warm(services: Services, ports: Adapters) -> None:
 
 async def _finish(features: Features) -> None:
     """What is still in memory goes where it belongs: events to the queue, counts and mails out."""
+    await features.tasks.close()
     await features.batcher.close()
     await features.meter.close()
     await features.identity.close()

@@ -38,9 +38,11 @@ from headrace.ports.notifier import Notifier
 from headrace.ports.queue import Queue
 from headrace.ports.recent import Recent
 from headrace.ports.saved_searches import SavedSearches
+from headrace.ports.schedules import Schedules
 from headrace.ports.sessions import Sessions
 from headrace.ports.signing_keys import SigningKeys
 from headrace.ports.snapshot import Snapshot
+from headrace.ports.tasks import Tasks
 from headrace.ports.usage import UsageLedger
 from headrace.wiring.urls import Urls, control_file_url
 
@@ -70,12 +72,14 @@ class Adapters:
     queue: Queue
     recent: Recent
     saved_searches: SavedSearches
+    schedules: Schedules
     sessions: Sessions
     signing_keys: SigningKeys
     spool: SpoolFolder | None
     """Where blocks go while the queue is away; None without HEADRACE_SPOOL."""
     snapshots: tuple[Snapshot, ...]
     """What a backup copies, in this order (see operations/backup.py); empty where a database server keeps the data."""
+    tasks: Tasks
     usage: UsageLedger
 
 
@@ -93,6 +97,7 @@ async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
     buckets = SqlBuckets(control)
     events, bus, recent = await _events(settings, urls, buckets, clock, stack)
     queue, dead_letters = await _queue(settings, urls, clock, stack)
+    tasks, schedules = await _tasks(settings, urls, clock, stack)
     return Adapters(
         accounts=SqlAccounts(control),
         audit=SqlAuditOutbox(control),
@@ -111,10 +116,12 @@ async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
         queue=queue,
         recent=recent,
         saved_searches=SqlSavedSearches(control),
+        schedules=schedules,
         sessions=SqlSessions(control),
         signing_keys=SqlSigningKeys(control),
         spool=await _spool(settings, urls, clock, stack),
-        snapshots=_snapshots(queue, events, dead_letters, control) if urls.is_embedded else (),
+        snapshots=_snapshots(tasks, queue, events, dead_letters, control) if urls.is_embedded else (),
+        tasks=tasks,
         usage=SqlUsage(control),
     )
 
@@ -141,6 +148,18 @@ async def _queue(
     from headrace.wiring import postgres
 
     return await postgres.open_queue(settings, urls, clock, stack)
+
+
+async def _tasks(
+    settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack
+) -> tuple[Tasks, Schedules]:
+    if not urls.tasks:
+        from headrace.wiring import embedded
+
+        return await embedded.open_tasks(settings, stack)
+    from headrace.wiring import postgres
+
+    return await postgres.open_tasks(settings, urls, clock, stack)
 
 
 async def _guarantee(settings: Settings, urls: Urls, clock: Clock) -> str:
