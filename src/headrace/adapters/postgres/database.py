@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -18,10 +17,9 @@ from psycopg_pool import AsyncConnectionPool
 
 from headrace.adapters.postgres.faults import NotConnected, is_failure, reading, writing
 from headrace.errors import Unavailable, Unusable
-from headrace.kit.breaker import Breaker, State
+from headrace.kit.breaker import Breaker
+from headrace.kit.trials import Trials
 from headrace.ports.clock import Clock
-
-_log = logging.getLogger(__name__)
 
 Connection: TypeAlias = "psycopg.AsyncConnection[tuple[Any, ...]]"
 
@@ -36,7 +34,9 @@ _PARAMETERS = {
 _PATIENCE = 6.0  # seconds for a connection of the pool: one more than `connect_timeout`
 _TRIAL_SECONDS = 3.0
 _RECONNECT_SECONDS = 0.0  # the pool's own retries would keep those who wait from hearing of it; ours are the breaker's
-_ENDS_CONNECTION = (errors.ReadOnlySqlTransaction, errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
+
+ENDS_CONNECTION = (errors.ReadOnlySqlTransaction, errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
+"""The server is not what it was: the next connection finds the right one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,9 @@ class Database:
         self.conninfo = conninfo(url)
         self.breaker = Breaker(
             name, clock.monotonic, Unavailable, is_failure,
-            failures=options.failures, seconds=options.seconds, on_open=self._begin_trials,
+            failures=options.failures, seconds=options.seconds, on_open=lambda: self._trials.begin(self.breaker),
         )  # fmt: skip
-        self._pause = options.seconds
-        self._trials: asyncio.Task[None] | None = None
+        self._trials = Trials(self._try, options.seconds)
         self._pool = AsyncConnectionPool(
             self.conninfo,
             kwargs={"autocommit": True, "prepare_threshold": None},
@@ -84,9 +83,7 @@ class Database:
 
     async def close(self) -> None:
         """Let go of every connection."""
-        if self._trials is not None:
-            self._trials.cancel()
-            await asyncio.gather(self._trials, return_exceptions=True)
+        await self._trials.close()
         await self._pool.close()
 
     @asynccontextmanager
@@ -101,8 +98,8 @@ class Database:
         try:
             with _deadline(connection, seconds):
                 yield connection  # the pool rolls back what is left open; to commit nothing would cost 40 µs
-        except _ENDS_CONNECTION:
-            await connection.close()  # the server is not what it was: the next one finds the right one
+        except ENDS_CONNECTION:
+            await connection.close()
             raise
         finally:
             self._in_use -= 1
@@ -147,21 +144,10 @@ class Database:
         returning.add_done_callback(self._returning.discard)
         return returning
 
-    def _begin_trials(self) -> None:
-        self._trials = asyncio.create_task(self._try_until_well(), name=f"trials of {self.name}")
-
-    async def _try_until_well(self) -> None:
-        """So that no request waits for a server that may still hang."""
-        while self.breaker.state is not State.CLOSED:
-            await asyncio.sleep(self._pause)
-            try:
-                with self.breaker.trial(), reading(self.name):
-                    async with self.connection(_TRIAL_SECONDS) as connection:
-                        await connection.execute("SELECT 1")
-            except Unavailable:
-                continue
-            except Exception:  # noqa: BLE001 - without this task the breaker would stay open for good
-                _log.exception("%s is tried again after an error", self.name)
+    async def _try(self) -> None:
+        with reading(self.name):
+            async with self.connection(_TRIAL_SECONDS) as connection:
+                await connection.execute("SELECT 1")
 
     @asynccontextmanager
     async def asking(self, seconds: float) -> AsyncIterator[Connection]:

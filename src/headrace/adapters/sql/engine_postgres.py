@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-from contextlib import suppress
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import errors, waiting
+from psycopg import waiting
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import Connection, event
@@ -18,7 +15,7 @@ from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from headrace.adapters.postgres.database import conninfo
+from headrace.adapters.postgres.database import ENDS_CONNECTION, conninfo, cut
 from headrace.adapters.sql.engine import USE, Use
 
 _CONNECT_SECONDS = 2  # for each host, so that a request can still be answered by the next one
@@ -36,9 +33,6 @@ _MIGRATE = (
 )
 _BEGIN = {Use.READ: "", Use.CHANGE: _CHANGE, Use.MIGRATE: _MIGRATE}
 
-# The server is not what it was: the next connection finds the right one.
-_ENDS_CONNECTION = (errors.ReadOnlySqlTransaction, errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
-
 RV = TypeVar("RV")
 
 
@@ -51,15 +45,11 @@ class ImpatientConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
 
     async def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """As psycopg's; every exchange goes through here. Raises OperationalError when it was cut."""
-        timer = asyncio.get_running_loop().call_later(self.seconds, self._cut)
+        timer = asyncio.get_running_loop().call_later(self.seconds, cut, self)
         try:
             return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
         finally:
             timer.cancel()
-
-    def _cut(self) -> None:
-        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.fileno())) as copy:
-            copy.shutdown(socket.SHUT_RDWR)
 
 
 class _PatientConnection(ImpatientConnection):
@@ -101,5 +91,5 @@ def _begin(connection: Connection) -> None:
 
 
 def _look_at(context: ExceptionContext) -> None:
-    if isinstance(context.original_exception, _ENDS_CONNECTION):
+    if isinstance(context.original_exception, ENDS_CONNECTION):
         context.is_disconnect = True
