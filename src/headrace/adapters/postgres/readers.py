@@ -69,7 +69,8 @@ class Readers:
         """Stop every read; later ones raise Unavailable."""
         self._closed = True
         for timer in self._timers:
-            timer.reschedule(0)
+            if not timer.expired():  # one whose statement is being stopped already cannot be set anew
+                timer.reschedule(0)
         for _ in range(self._running):
             await self._slots.acquire()
         for _ in range(self._running):
