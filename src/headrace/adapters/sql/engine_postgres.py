@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from headrace.adapters.postgres.database import ENDS_CONNECTION, conninfo, cut
+from headrace.adapters.postgres.guarantee import AT_LEAST_THE_DISK
 from headrace.adapters.sql.engine import USE, Use
 
 _CONNECT_SECONDS = 2  # for each host, so that a request can still be answered by the next one
@@ -25,8 +26,7 @@ _MIGRATION_SECONDS = 300.0
 _LOCK = 0x68656164_6374726C  # "headctrl" in ASCII: no other part of Headrace locks this
 
 # In one message each. SET LOCAL ends with the transaction, and so stays nobody else's behind a pooler.
-_DURABLE = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
-_CHANGE = f"BEGIN; SET LOCAL statement_timeout = '4s'; SET LOCAL lock_timeout = '3s'; {_DURABLE}"
+_CHANGE = f"BEGIN; SET LOCAL statement_timeout = '4s'; SET LOCAL lock_timeout = '3s'; {AT_LEAST_THE_DISK}"
 # A change of a table that waits for its lock makes everybody behind it wait: it gives up soon, and is tried again.
 _MIGRATE = (
     f"BEGIN; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({_LOCK}); SET LOCAL lock_timeout = '2s'"
