@@ -11,6 +11,7 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from headrace.errors import OutcomeUnknown, Overloaded, Poison, QueryTimeout, Unavailable
 from headrace.kit.first_line import first_line
+from headrace.ports.events import TOO_LONG
 
 
 class NotConnected(psycopg.OperationalError):
@@ -31,7 +32,7 @@ def reading(what: str) -> Iterator[None]:
     try:
         yield
     except errors.QueryCanceled as exc:
-        raise QueryTimeout("the query took too long and was stopped: ask for less time, or filter more") from exc
+        raise QueryTimeout(TOO_LONG) from exc
     except errors.OutOfMemory as exc:
         raise Overloaded("the query needs more memory than there is: ask for less time, or filter more") from exc
     except _POOL as exc:
