@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool
 
 from headrace.adapters.postgres.faults import NotConnected, is_failure, reading, writing
@@ -25,14 +26,15 @@ Connection: TypeAlias = "psycopg.AsyncConnection[tuple[Any, ...]]"
 
 _PARAMETERS = {
     "application_name": "headrace",
-    "connect_timeout": "5",
+    "connect_timeout": "2",  # for each host; the least that libpq takes
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "15000",
 }
-_PATIENCE = 6.0  # seconds for a connection of the pool: one more than `connect_timeout`
+_PATIENCE = 6.0  # seconds for a connection of the pool: past two hosts that do not answer, to a third
 _TRIAL_SECONDS = 3.0
+_POOL_SEES_SECONDS = 30.0  # a connection now and then, since it closes what is an hour old
 _RECONNECT_SECONDS = 0.0  # the pool's own retries would keep those who wait from hearing of it; ours are the breaker's
 
 ENDS_CONNECTION = (errors.ReadOnlySqlTransaction, errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
@@ -61,6 +63,7 @@ class Database:
             name, clock.monotonic, Unavailable, is_failure,
             failures=options.failures, seconds=options.seconds, on_open=lambda: self._trials.begin(self.breaker),
         )  # fmt: skip
+        self._monotonic = clock.monotonic
         self._trials = Trials(self._try, options.seconds)
         self._pool = AsyncConnectionPool(
             self.conninfo,
@@ -74,6 +77,9 @@ class Database:
             name=name,
         )
         self._in_use = 0
+        self._waiting = 0  # for a connection of the pool
+        self._at_hand: Connection | None = None
+        self._pool_sees_at = clock.monotonic() + _POOL_SEES_SECONDS
         self._returning: set[asyncio.Task[None]] = set()
         self._refused: asyncio.Future[None] | None = None
 
@@ -84,6 +90,8 @@ class Database:
     async def close(self) -> None:
         """Let go of every connection."""
         await self._trials.close()
+        if (connection := self._pick_up()) is not None:
+            await self._return(connection)
         await self._pool.close()
 
     @asynccontextmanager
@@ -103,12 +111,40 @@ class Database:
             raise
         finally:
             self._in_use -= 1
-            # In a task of its own: a caller may be cancelled at any step (anyio does it again and again when a client
-            # hangs up), and a connection that is lost on its way back is missing for good.
-            await asyncio.shield(self._return(connection))
+            if not self._keep_at_hand(connection):
+                # In a task of its own: a caller may be cancelled at any step (anyio does it again and again when a
+                # client hangs up), and a connection that is lost on its way back is missing for good.
+                await asyncio.shield(self._return(connection))
+
+    def _keep_at_hand(self, connection: Connection) -> bool:
+        """Whether it is kept for the next use: its way through the pool costs as much as a short statement.
+
+        Nobody waits for the pool while one is at hand, so it is missing to nobody.
+        """
+        idle = connection.pgconn.transaction_status == TransactionStatus.IDLE
+        if self._at_hand is not None or self._waiting or not idle or self._pool.closed:
+            return False
+        if self._monotonic() >= self._pool_sees_at:
+            self._pool_sees_at = self._monotonic() + _POOL_SEES_SECONDS
+            return False
+        self._at_hand = connection
+        return True
+
+    def _pick_up(self) -> Connection | None:
+        connection, self._at_hand = self._at_hand, None
+        return connection
 
     async def _take(self, seconds: float) -> Connection:
-        """From the pool; a server that takes no connections is told of at once, and not when the time is up."""
+        if (connection := self._pick_up()) is not None:
+            return connection
+        self._waiting += 1
+        try:
+            return await self._take_from_pool(seconds)
+        finally:
+            self._waiting -= 1
+
+    async def _take_from_pool(self, seconds: float) -> Connection:
+        """A server that takes no connections is told of at once, and not when the time is up."""
         if self._pool.get_stats().get("pool_available"):
             return await self._pool.getconn(seconds)
         if self._refused is None:
