@@ -5,6 +5,7 @@ The scheme of a URL chooses; no URL is the embedded profile, in the files of the
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from headrace.ports.events import Events
 from headrace.ports.identity_provider import IdentityProvider
 from headrace.ports.keys import Keys
 from headrace.ports.limiter import Limiter
+from headrace.ports.metrics import Metrics
 from headrace.ports.notifier import Notifier
 from headrace.ports.queue import Queue
 from headrace.ports.recent import Recent
@@ -44,6 +46,7 @@ from headrace.ports.signing_keys import SigningKeys
 from headrace.ports.snapshot import Snapshot
 from headrace.ports.tasks import Tasks
 from headrace.ports.usage import UsageLedger
+from headrace.wiring.roles import Place
 from headrace.wiring.urls import Urls, control_file_url
 
 if TYPE_CHECKING:
@@ -67,7 +70,7 @@ class Adapters:
     identity_provider: IdentityProvider | None
     keys: Keys
     limiter: Limiter
-    metrics: PrometheusMetrics
+    metrics: Metrics
     notifier: Notifier
     queue: Queue
     recent: Recent
@@ -75,6 +78,8 @@ class Adapters:
     schedules: Schedules
     sessions: Sessions
     signing_keys: SigningKeys
+    tell_siblings: Callable[[], Awaitable[int]] | None
+    """A step that lets the other processes of one server know what this one counted; None when it is alone."""
     spool: SpoolFolder | None
     """Where blocks go while the queue is away; None without HEADRACE_SPOOL."""
     snapshots: tuple[Snapshot, ...]
@@ -83,9 +88,11 @@ class Adapters:
     usage: UsageLedger
 
 
-async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
-    """All of them; `stack` closes them again, the last one first."""
-    clock = SystemClock()
+async def open_adapters(settings: Settings, stack: AsyncExitStack, among: Place | None = None) -> Adapters:
+    """All of them; `stack` closes them again, the last one first. `among`: one of several processes of a server."""
+    clock, metrics = SystemClock(), PrometheusMetrics()
+    if among is not None:
+        metrics.share(*among)
     urls = Urls.of(settings)
     control = await ControlDatabase.open(
         urls.control or control_file_url(settings.data_dir),
@@ -111,7 +118,7 @@ async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
         identity_provider=_identity_provider(settings, clock, stack),
         keys=SqlKeys(control),
         limiter=await _limiter(settings, urls, clock, stack),
-        metrics=PrometheusMetrics(),
+        metrics=metrics,
         notifier=_notifier(settings, clock),
         queue=queue,
         recent=recent,
@@ -119,6 +126,7 @@ async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
         schedules=schedules,
         sessions=SqlSessions(control),
         signing_keys=SqlSigningKeys(control),
+        tell_siblings=None if among is None else metrics.step,
         spool=await _spool(settings, urls, clock, stack),
         snapshots=_snapshots(tasks, queue, events, dead_letters, control) if urls.is_embedded else (),
         tasks=tasks,
