@@ -12,7 +12,7 @@ from itertools import islice
 
 import apsw
 
-from headrace.adapters.sqlite._task_reads import TASK, task
+from headrace.adapters.sqlite._task_reads import TASK, get, task
 from headrace.adapters.sqlite._task_rows import NUMBER, STATUSES
 from headrace.adapters.sqlite._task_words import asked_text, holds, match, outcome_text
 from headrace.kit.text_case import lower
@@ -27,7 +27,8 @@ _ALL = (0, 1 << 128)
 _NEWEST = """SELECT id FROM tasks INDEXED BY tasks_by_lane
     WHERE lane = ? AND status = ? AND id >= ? AND id < ? ORDER BY id DESC LIMIT ?"""
 _NEWEST_MADE = """SELECT id FROM tasks INDEXED BY tasks_by_lane
-    WHERE lane = ? AND status = ? AND id >= ? AND id < ? AND created_at >= ? AND created_at < ? ORDER BY id DESC LIMIT ?"""
+    WHERE lane = ? AND status = ? AND id >= ? AND id < ? AND created_at >= ? AND created_at < ?
+    ORDER BY id DESC LIMIT ?"""
 _THROUGH_ALL = """SELECT id FROM tasks INDEXED BY tasks_by_id WHERE id >= ?1 AND id < ?2
     AND created_at >= ?3 AND created_at < ?4
     AND (?5 IS NULL OR status IN (SELECT value FROM json_each(?5)))
@@ -58,12 +59,11 @@ def find(
     reader: apsw.Connection, filter: TaskFilter, limit: int, before: int | None, offset: int
 ) -> list[Task]:
     """See the port."""
-    with reader:
-        asked = _ask(reader, filter, before)
-        if asked.low >= asked.high or asked.total == 0 or limit <= 0:
-            return []
-        ids = _with_words(reader, asked, limit + offset) if asked.words else _newest(reader, asked, limit + offset)
-        return [task(row) for id_ in ids[offset:] for row in reader.execute(_GET, (id_,))]
+    asked = _ask(reader, filter, before)
+    if asked.low >= asked.high or asked.total == 0 or limit <= 0:
+        return []
+    ids = _with_words(reader, asked, limit + offset) if asked.words else _newest(reader, asked, limit + offset)
+    return [task(row) for id_ in ids[offset:] for row in reader.execute(_GET, (id_,))]
 
 
 def _ask(reader: apsw.Connection, filter: TaskFilter, before: int | None) -> _Asked:
@@ -173,5 +173,5 @@ def _hits(reader: apsw.Connection, asked: _Asked, query: str, count: int) -> lis
 
 
 def _holds(reader: apsw.Connection, id_: bytes, words: Sequence[str]) -> bool:
-    one = task(reader.execute(_GET, (id_,)).fetchone())
-    return holds(words, (asked_text(one.type, one.args), outcome_text(one.result, one.error)))
+    one = get(reader, int.from_bytes(id_))
+    return one is not None and holds(words, (asked_text(one.type, one.args), outcome_text(one.result, one.error)))
