@@ -109,7 +109,7 @@ class Book:
         was_in_front = state.status == RUNNING or (state.status == QUEUED and not state.behind)
         stays_in_front = was_in_front and status in (QUEUED, RUNNING)
         behind = int(not stays_in_front and status == QUEUED and self._is_taken(state.key))
-        columns.update(status=status, behind=behind)
+        columns.update(status=status, shelf=status, behind=behind)
         if state.status == RUNNING:
             columns.update(holder=None, leased_until=None, cancel_at=None)
         self.execute(_update(*columns), (*columns.values(), state.seq))

@@ -17,7 +17,7 @@ _GONE = "its worker is gone"
 
 _BEAT = """UPDATE tasks SET leased_until = ?1, progress = coalesce(?2, progress)
     WHERE id = ?3 AND status = 2 AND lease = ?4 RETURNING id, cancel_at"""
-_SUCCEED = f"""UPDATE tasks SET status = 3, result = ?1, error = NULL, finished_at = ?2, leased_until = NULL,
+_SUCCEED = f"""UPDATE tasks SET status = 3, shelf = 3, result = ?1, error = NULL, finished_at = ?2, leased_until = NULL,
         holder = NULL, cancel_at = NULL, call_back = CASE WHEN callback_url IS NOT NULL THEN 1 END
     WHERE id = ?3 AND status = 2 AND lease = ?4 RETURNING {COLUMNS}, seq"""  # noqa: S608 - constants
 _DUE = "INDEXED BY tasks_due WHERE status = 0 AND run_at <= ? ORDER BY run_at LIMIT ?"

@@ -21,7 +21,7 @@ _QUEUES = """SELECT q.name, q.paused, q.concurrency, q.rate_limit, total(l.queue
     FROM queues q LEFT JOIN lanes l ON l.queue = q.name AND (?1 IS NULL OR l.owner = ?1)
     WHERE ?2 IS NULL OR q.name = ?2 GROUP BY q.name ORDER BY q.name"""
 _OLDEST = """SELECT l.queue, min((SELECT t.id FROM tasks t INDEXED BY tasks_by_lane
-        WHERE t.lane = l.lane AND t.status = 1 ORDER BY t.id LIMIT 1))
+        WHERE t.lane = l.lane AND t.shelf = 1 AND t.status = 1 ORDER BY t.id LIMIT 1))
     FROM lanes l WHERE l.queued > 0 AND (?1 IS NULL OR l.owner = ?1) AND (?2 IS NULL OR l.queue = ?2)
     GROUP BY l.queue"""
 _CREATED = "SELECT created_at FROM tasks WHERE id = ?"
