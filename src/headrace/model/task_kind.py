@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from headrace.errors import ItemError
-from headrace.model.task import Retry
+from headrace.model.task import DEFAULT_ATTEMPTS, Retry
 
 DEFAULT_TIMEOUT = 600.0  # seconds; long enough for what is no loop, short enough to notice one
 
@@ -22,3 +22,5 @@ class TaskKind:
     timeout: float = DEFAULT_TIMEOUT
     house: bool = False
     description: str = ""
+    max_attempts: int = DEFAULT_ATTEMPTS
+    """Of tasks that do not bring their own."""
