@@ -54,9 +54,9 @@ class Child(asyncio.Protocol):
         self.gone = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's are no subclasses
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's are no subclasses
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's
         if not self.gone.done():
             self.gone.set_result(None)
 

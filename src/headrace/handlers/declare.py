@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -22,7 +23,7 @@ class Declared:
 
     name: str
     function: Callable[..., Any]
-    retry: Retry = Retry()
+    retry: Retry = Retry()  # noqa: RUF009  # frozen
     timeout: float = DEFAULT_TIMEOUT
     max_attempts: int = DEFAULT_ATTEMPTS
     inline: bool = False
@@ -66,6 +67,12 @@ def task(
         return function
 
     return declare
+
+
+def forget_unloaded() -> None:
+    """What modules declared that are no longer there: one that could not be imported may come again, mended."""
+    for key in [key for key, declared in _DECLARED.items() if declared.module not in sys.modules]:
+        del _DECLARED[key]
 
 
 def declared_in(module: str, named: set[int]) -> list[Declared]:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from headrace.errors import Unusable
 from headrace.handlers.builtin.add import add
 from headrace.handlers.builtin.http_request import http_request
-from headrace.handlers.declare import Declared, declared_in
+from headrace.handlers.declare import Declared, declared_in, forget_unloaded
 from headrace.handlers.handler import Handler
 from headrace.kit.outbound import Guard
 from headrace.model.task_kind import TaskKind
@@ -64,6 +64,7 @@ def load(modules: Sequence[str] = (), networks: Sequence[str] = ()) -> Registry:
 
 
 def _declared(name: str) -> list[Declared]:
+    forget_unloaded()
     try:
         module = importlib.import_module(name)
     except (Exception, SystemExit) as exc:  # it is another's code that runs here, and may raise anything

@@ -6,6 +6,7 @@ import asyncio
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, thread
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Final, Protocol
@@ -169,12 +170,12 @@ class Running:
         self._outbox.end(end)
 
 
-def _hand_over(loop: asyncio.AbstractEventLoop, on_done: Callable[[Future[object]], None], done: Future[object]) -> None:
+def _hand_over(
+    loop: asyncio.AbstractEventLoop, on_done: Callable[[Future[object]], None], done: Future[object]
+) -> None:
     """From the handler's thread to the loop's."""
-    try:
+    with suppress(RuntimeError):  # the loop is closed: nobody wants to know
         loop.call_soon_threadsafe(on_done, done)
-    except RuntimeError:  # the loop is closed: nobody wants to know
-        pass
 
 
 def _text(exc: BaseException) -> str:

@@ -37,7 +37,8 @@ class Signature:
                 fields[name] = hints[name]
             else:
                 fields[name] = typing_extensions.NotRequired[hints[name]]
-        shape = typing_extensions.TypedDict("args", fields)  # type: ignore[operator]  # made at run time, on purpose
+        make: Callable[..., Any] = typing_extensions.TypedDict  # its types are known at run time only
+        shape = make("args", fields)
         shape.__pydantic_config__ = _CONFIG
         self._read = pydantic.TypeAdapter(shape).validator.validate_json
 

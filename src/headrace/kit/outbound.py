@@ -122,7 +122,7 @@ class Guard:
         if not addresses:
             raise Unresolved(f"{place.host} has no address")
         if not all(map(self._may_be_reached, addresses)):
-            raise Refused(f"{place.host} is not on the public internet; private networks must be allowed in the settings")
+            raise Refused(f"{place.host} is not on the public internet; the settings can allow private networks")
         return list(dict.fromkeys(addresses))
 
     def _may_be_reached(self, address: Address) -> bool:

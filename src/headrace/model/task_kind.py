@@ -18,7 +18,7 @@ class TaskKind:
 
     name: str
     check: Callable[[bytes], Sequence[ItemError]]
-    retry: Retry = Retry()
+    retry: Retry = Retry()  # noqa: RUF009  # frozen
     timeout: float = DEFAULT_TIMEOUT
     house: bool = False
     description: str = ""

@@ -66,12 +66,13 @@ def test_the_modules_of_a_package_bring_theirs(project: Path) -> None:
     ("from headrace.handlers import task\n@task('x y')\ndef f(): ...", "a name has letters"),
     ("from headrace.handlers import task\n@task('x', timeout=0)\ndef f(): ...", "timeout=0"),
     ("from headrace.handlers import task\n@task('x')\ndef f():\n  yield", "it yields"),
-    ("from headrace.handlers import task\n@task('x')\ndef f(): ...\n@task('x')\ndef g(): ...", "two handlers are named 'x'"),
+    ("from headrace.handlers import task\n@task('x')\ndef f(): ...\n@task('x')\ndef g(): ...",
+     "two handlers are named 'x': shop_c.f and shop_c.g"),
     ("from headrace.handlers import task\n@task('add')\ndef f(): ...", "two handlers are named 'add'"),
 ])  # fmt: skip
 def test_what_is_wrong_is_said_for_people(project: Path, text: str, reason: str) -> None:
     (project / "shop_c.py").write_text(text)
-    with pytest.raises(Unusable, match="^HEADRACE_TASK_MODULES: ") as raised:
+    with pytest.raises(Unusable, match=r"^HEADRACE_TASK_MODULES: ") as raised:
         load(["shop_c"])
     assert reason in raised.value.detail
 
@@ -79,4 +80,5 @@ def test_what_is_wrong_is_said_for_people(project: Path, text: str, reason: str)
 def test_a_module_that_is_not_there_is_named() -> None:
     with pytest.raises(Unusable) as raised:
         load(["shop.nowhere"])
-    assert raised.value.detail == "HEADRACE_TASK_MODULES: cannot import shop.nowhere: ModuleNotFoundError: No module named 'shop'"
+    reason = "cannot import shop.nowhere: ModuleNotFoundError: No module named 'shop'"
+    assert raised.value.detail == f"HEADRACE_TASK_MODULES: {reason}"

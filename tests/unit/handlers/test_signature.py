@@ -35,7 +35,8 @@ def test_what_is_not_given_is_left_to_the_function() -> None:
 
 @pytest.mark.parametrize(("args", "field"), [
     (b"{}", "args.order_id"), (b'{"order_id":"1"}', "args.order_id"), (b'{"order_id":true}', "args.order_id"),
-    (b'{"order_id":1.5}', "args.order_id"), (b'{"order_id":1,"ctx":1}', "args.ctx"), (b'{"order_id":1,"x":1}', "args.x"),
+    (b'{"order_id":1.5}', "args.order_id"), (b'{"order_id":1,"ctx":1}', "args.ctx"),
+    (b'{"order_id":1,"x":1}', "args.x"),
     (b'{"order_id":1,"lines":[{"a":1},{"b":"2"}]}', "args.lines[1].b"), (b"[1]", "args"), (b"{", "args"), (b"", "args"),
     (b'{"order_id":1,"note":"\\ud800"}', "args"), (b'{"order_id":' + b"1" * 5_000 + b"}", "args"),
     (b'{"order_id":1,"note":' + b"[" * 200_000, "args"), (b'\xff', "args"),
@@ -50,7 +51,8 @@ def test_names_that_libraries_use_for_themselves_are_names_like_others() -> None
 
 
 @pytest.mark.parametrize(("args", "result"), [
-    ('{"a":5,"b":10}', 15), ('{"a":5.0,"b":10}', 15.0), ('{"a":123456789012345678901234567890,"b":1}', 123456789012345678901234567891),
+    ('{"a":5,"b":10}', 15), ('{"a":5.0,"b":10}', 15.0),
+    ('{"a":123456789012345678901234567890,"b":1}', 123456789012345678901234567891),
     ('{"a":0.1,"b":0.2}', 0.1 + 0.2), ('{"a":-3,"b":3}', 0),
 ])  # fmt: skip
 def test_add_adds_exactly(args: str, result: float) -> None:
@@ -70,7 +72,11 @@ def test_a_value_of_several_types_has_one_fault() -> None:
 
 
 def _positional(a: int, /) -> None: ...
+
+
 def _many(*values: int) -> None: ...
+
+
 def _untyped(a) -> None: ...  # type: ignore[no-untyped-def]
 
 

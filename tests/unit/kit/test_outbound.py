@@ -41,7 +41,8 @@ def test_an_address_of_the_internet_is_public(address: str) -> None:
     "http://user:secret@example.com/", "http://@example.com/", "http://example.com:0/", "http://example.com:99999/",
     "http://example.com:x/", "http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/", "http://127.1/",
     "http://0x7f.0.0.1/", "http://017700000001/", "http://127.0.0.1.0x1/", "http://256.1.1.1/", "http://1.2.3/",
-    "http://[::1/", "http://[fe80::1%25eth0]/", "http://[1.2.3.4]/", "http://exa mple.com/", "http://example.com/\r\nX: y",
+    "http://[::1/", "http://[fe80::1%25eth0]/", "http://[1.2.3.4]/", "http://exa mple.com/",
+    "http://example.com/\r\nX: y",
     "http://example.com\\@127.0.0.1/", "http://ex%61mple.com/", "http://example..com/", "http://-a.com/",
     "http://" + "a" * 64 + ".com/", "http://example.com/" + "a" * 9_000, "http://１２７.1/", "gopher://example.com/",
     "javascript:alert(1)", "http://a,b/", "http://a_b@c/",
@@ -53,7 +54,8 @@ def test_what_is_no_plain_url_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize(("url", "authority", "path"), [
     ("http://example.com", "example.com", "/"), ("HTTP://Example.COM:80/a?b=c#d", "example.com", "/a?b=c"),
-    ("https://example.com:8443/", "example.com:8443", "/"), ("http://[2606:4700::1111]:81/", "[2606:4700::1111]:81", "/"),
+    ("https://example.com:8443/", "example.com:8443", "/"),
+    ("http://[2606:4700::1111]:81/", "[2606:4700::1111]:81", "/"),
     ("https://bücher.example/ä", "xn--bcher-kva.example", "/ä"),
 ])  # fmt: skip
 def test_a_plain_url_is_taken_apart(url: str, authority: str, path: str) -> None:
@@ -63,11 +65,11 @@ def test_a_plain_url_is_taken_apart(url: str, authority: str, path: str) -> None
 
 @pytest.mark.parametrize("url", [
     "http://127.0.0.1/", "http://169.254.169.254/latest/meta-data", "http://[::1]/", "http://[::ffff:7f00:1]/",
-    "http://[::ffff:127.0.0.1]/", "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/", "http://0.0.0.0/", "http://127.0.0.1./",
+    "http://[::ffff:127.0.0.1]/", "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/", "http://0.0.0.0/",
 ])  # fmt: skip
 async def test_a_literal_address_that_is_private_is_refused(url: str) -> None:
     with pytest.raises(Refused):
-        await named("8.8.8.8").addresses(place_of(url)) if "127.0.0.1./" not in url else await Guard().addresses(place_of(url))
+        await named("8.8.8.8").addresses(place_of(url))
 
 
 async def test_a_name_with_one_private_address_is_refused_whole() -> None:
@@ -81,9 +83,10 @@ async def test_a_refusal_does_not_tell_what_the_name_stands_for() -> None:
     assert "10.9" not in str(raised.value)
 
 
-async def test_localhost_by_name_is_refused() -> None:
+@pytest.mark.parametrize("url", ["http://localhost/", "http://127.0.0.1./"])
+async def test_what_the_system_resolves_to_itself_is_refused(url: str) -> None:
     with pytest.raises(Refused):
-        await Guard().addresses(place_of("http://localhost/"))
+        await Guard().addresses(place_of(url))
 
 
 async def test_a_name_without_addresses_is_unresolved() -> None:
@@ -101,5 +104,5 @@ async def test_a_network_that_is_allowed_is_reached_and_no_other() -> None:
 
 
 def test_what_is_no_network_is_said() -> None:
-    with pytest.raises(ValueError, match="10.0.0.1/8"):
+    with pytest.raises(ValueError, match=r"10\.0\.0\.1/8"):
         Guard(["10.0.0.1/8"])

@@ -144,8 +144,8 @@ class HouseCrew:
         """It does not stop: its task ends without it. Nothing can end it; its place is free for another."""
         if not running.is_over:
             _log.error("a task of the house does not stop", extra={"task": running.task.type})
-            error = "it did not stop when its time was over"
-            self._over(running, Ended(running.task, running.ending or Ending.RETRY, error=None if running.ending else error))
+            error = None if running.ending else "it did not stop when its time was over"
+            self._over(running, Ended(running.task, running.ending or Ending.RETRY, error=error))
 
     def _on_done(self, running: _Running, timeout: float, doing: asyncio.Task[object]) -> None:
         error = asyncio.CancelledError() if doing.cancelled() else doing.exception()
@@ -190,5 +190,6 @@ def _succeeded(task: Task, value: object) -> Ended:
     except ValueError as exc:
         return Ended(task, Ending.FAILED, error=f"its result is not JSON: {exc}")
     if len(result) > MAX_RESULT_BYTES:
-        return Ended(task, Ending.FAILED, error=f"its result has {len(result)} bytes; at most {MAX_RESULT_BYTES} are kept")
+        error = f"its result has {len(result)} bytes; at most {MAX_RESULT_BYTES} are kept"
+        return Ended(task, Ending.FAILED, error=error)
     return Ended(task, Ending.SUCCEEDED, result)

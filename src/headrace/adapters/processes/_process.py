@@ -90,9 +90,9 @@ class ChildProcess(asyncio.Protocol):
         return self._process.pid if self._process is not None else 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclasses
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclasses
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's
         self._silent.set()
         self.kill()  # without its line nothing reaches it
 

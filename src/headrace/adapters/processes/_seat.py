@@ -1,7 +1,7 @@
 """A seat of the crew: a child process and, when it dies, its successor; what runs there, and whose fault a death is.
 
 When a child dies with one task running, that task is to blame. With several, nobody can tell: they are suspects, and the
-next child runs them one by one, each alone, until one kills it again. Their leases and attempts stay what they were.
+next child runs them one by one, each alone, until one kills it again. Leases and attempts stay what they were.
 """
 
 from __future__ import annotations
@@ -250,8 +250,8 @@ class Seat:
         self.listener.changed()
 
     def _judge(self, running: list[Running], status: int) -> None:
-        """Who is condemned or asked to stop ends. Of the rest, nobody is to blame for a death that was our doing; one that
-        ran alone is."""
+        """Who is condemned or asked to stop ends. Of the rest, nobody is to blame for a death that was our doing; one
+        that ran alone is."""
         left = [each for each in running if not self._is_over(each)]
         if self._was_killed or self._is_closing:
             for each in left:
@@ -289,13 +289,13 @@ class Seat:
     def _delay(self, was_ready: bool, status: int) -> float:
         if not was_ready:
             self._failed_starts += 1
-            delay = min(_START_DELAY * 2 ** min(self._failed_starts - 1, 10), _LONGEST_START_DELAY)
+            delay: float = min(_START_DELAY * 2.0 ** min(self._failed_starts - 1, 10), _LONGEST_START_DELAY)
             reason = self._fault or _ended_with(status)
             _log.error("a process for tasks cannot start", extra={"reason": reason, "next_in_seconds": delay})
             return delay
         lived = time.monotonic() - self._born
         self._deaths = 1 if lived > _LIVED_SECONDS else self._deaths + 1
-        delay = min(_DELAY * 2 ** min(self._deaths - 1, 10), _LONGEST_DELAY)
+        delay = min(_DELAY * 2.0 ** min(self._deaths - 1, 10), _LONGEST_DELAY)
         _log.warning("a process for tasks ended", extra={"reason": _ended_with(status), "next_in_seconds": delay})
         return delay
 

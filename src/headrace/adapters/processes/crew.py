@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from headrace.adapters.processes._seat import Crewing, Seat
@@ -38,7 +39,7 @@ class ProcessCrew:
         self._reports: list[Report] = []
         self._reported_bytes = 0
         self._is_paused = self._is_closing = False
-        self._heard = asyncio.Event()
+        self._heard, self._over = asyncio.Event(), asyncio.Event()
         self._done = 0
         self._window = 0.0
         self._ahead = 0
@@ -92,11 +93,13 @@ class ProcessCrew:
 
     async def close(self, seconds: float) -> None:
         self._is_closing = True
+        self._over.clear()
         while self._waiting:
             self.over(self._waiting.popleft()[1], Ending.RELEASED)
-        until = time.monotonic() + seconds
-        while any(seat.held() for seat in self._seats) and time.monotonic() < until:
-            await asyncio.sleep(0.02)
+        if self._is_busy():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._over.wait()
         if self._look is not None:
             self._look.cancel()
         await asyncio.gather(*(seat.close() for seat in self._seats))
@@ -121,8 +124,13 @@ class ProcessCrew:
         if ready:
             self._types = frozenset(ready[0].timeouts)
         self._dispatch()
+        if not self._is_busy():
+            self._over.set()  # for whoever closes; nobody else waits for it
 
     # --- inside
+
+    def _is_busy(self) -> bool:
+        return any(seat.held() for seat in self._seats)
 
     def _report(self, report: Report, size: int) -> None:
         self._reports.append(report)
@@ -184,5 +192,5 @@ class ProcessCrew:
             self.over(task, Ending.RELEASED)
         for seat in self._seats:
             seat.force(now)
-        if self._waiting or any(seat.held() for seat in self._seats):
+        if self._waiting or self._is_busy():
             self._look_soon()
