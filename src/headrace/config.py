@@ -69,6 +69,15 @@ class Settings(BaseSettings):
     tasks: Literal["on", "off"] = Field("on", description="`off` leaves running tasks to another process.")
     migrate: Literal["on", "off"] = Field("on", description="`off` leaves migrations to `headrace migrate`.")
 
+    task_modules: str = Field(
+        "", description="Modules with handlers of tasks, separated by commas; also found in the current directory."
+    )
+    task_processes: int = Field(1, ge=1, le=64, description="Processes that run handlers.")
+    task_concurrency: int = Field(10, ge=1, le=1_000, description="Tasks that each of them runs at once.")
+    outbound_networks: str = Field(
+        "", description="Private networks that `http.request` may reach: 10.0.0.0/8, …; empty: the internet only."
+    )
+
     queue_max_bytes: int = Field(1024 * _MIB, ge=_MIB, description="Bytes that may wait in the queue; beyond: 503.")
     intake_max_bytes: int = Field(64 * _MIB, ge=_MIB, description="Bytes that wait for a commit; beyond: 503.")
     bodies_max_bytes: int = Field(256 * _MIB, ge=_MIB, description="Bytes of request bodies held at once; beyond: 503.")

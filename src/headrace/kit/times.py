@@ -18,6 +18,7 @@ LATEST = datetime(2262, 1, 1, tzinfo=UTC)
 _UNITS = {"ms": 1_000, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h|d|w)?\Z", re.ASCII)
 _MICROSECOND = timedelta(microseconds=1)
+_LATEST = (LATEST - EPOCH) // _MICROSECOND
 
 
 def from_datetime(value: datetime) -> int:
@@ -28,6 +29,11 @@ def from_datetime(value: datetime) -> int:
 def to_datetime(us: int) -> datetime:
     """The aware datetime in UTC. Raises OverflowError outside the years 1 to 9999."""
     return EPOCH + timedelta(microseconds=us)
+
+
+def clamped(us: int) -> int:
+    """The nearest time that an event may have; LATEST included, as an end."""
+    return max(0, min(us, _LATEST))
 
 
 def format_time(us: int) -> str:

@@ -24,7 +24,8 @@ from headrace.web.middleware.cors import Cors
 from headrace.web.middleware.measure import Measure
 from headrace.web.middleware.request_id import RequestId
 from headrace.web.middleware.security_headers import SecurityHeaders
-from headrace.web.openapi import WRITE_PATH, document
+from headrace.web.openapi import document
+from headrace.web.openapi_write import WRITE_PATH
 
 _WRITE = re.compile(WRITE_PATH.replace("{bucket}", "[^/]+") + r"\Z")
 

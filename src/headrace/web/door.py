@@ -18,7 +18,8 @@ from starlette.routing import Match
 
 from headrace.errors import Unsupported
 from headrace.web.deps import FOR_VIEWERS_KEY, authenticate, limit_address
-from headrace.web.params import ATTRIBUTES, Param, check_names, pairs_of
+from headrace.web.param import Param, pairs_of
+from headrace.web.params import ATTRIBUTES, check_names
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 

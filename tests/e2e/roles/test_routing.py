@@ -12,7 +12,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from headrace.web.doors import DOORS, EVENTS
-from headrace.web.openapi import WRITE_PATH
+from headrace.web.openapi_write import WRITE_PATH
 from tests.support.nginx import Nginx
 
 PORTS = {"events": 8010, "auth": 8011, "users": 8012, "console": 8013, "operations": 8014}

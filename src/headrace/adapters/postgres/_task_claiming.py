@@ -10,6 +10,7 @@ from headrace.adapters.postgres._task_readying import KEY_LOCK, PLANNING, WAIT_F
 
 _OWNERS = 32  # looked at in one pass: about 10 µs each
 _PASSES = 4  # of 32 owners each, or to fill up where some owner had less than his share
+_SET_BACK = 60_000_000  # µs; a clock that is less than a minute behind another one is not one that was set back
 
 # Where a lane may have something. A floor above what this server has reached is of another server, from which the
 # tables were copied, and says nothing here.
@@ -28,7 +29,9 @@ def _next_owners(side: str, limit: str) -> str:
 
 
 # Rooms are how many a queue may still begin. A rate is a bucket that holds what may begin in a second, and one at least.
-_ROOMS = """
+_ROOMS = f"""
+        UPDATE task_queues q SET counted_at = p_now
+        WHERE name = ANY (names) AND counted_at > p_now + {_SET_BACK};
         SELECT array_agg(name), array_agg(room) INTO names, rooms FROM (
             SELECT name, least(
                 p_limit,
@@ -86,7 +89,8 @@ _TAKE = """
                 ORDER BY lane, rank DESC, id DESC
             ) AS p
             WHERE l.lane = p.lane;
-            UPDATE task_queues q SET tokens = headrace_task_tokens(q, p_now) - p.taken, counted_at = p_now
+            UPDATE task_queues q SET tokens = headrace_task_tokens(q, p_now) - p.taken,
+                counted_at = greatest(q.counted_at, p_now)
             FROM (SELECT name, count(*) AS taken FROM unnest(queues) AS p (name) GROUP BY name) AS p
             WHERE q.name = p.name AND q.rate_limit IS NOT NULL;
             SELECT array_agg(r.room - (SELECT count(*) FROM unnest(queues) AS p (name) WHERE p.name = r.name)::integer)

@@ -30,7 +30,8 @@ def find(filter: TaskFilter, limit: int, before: int | None, offset: int) -> tup
             params += statement[1]
     if not parts:
         return None
-    return f"{' UNION ALL '.join(parts)} ORDER BY id DESC LIMIT %s OFFSET %s", [*params, limit, offset]
+    text = f"SELECT {COLUMNS} FROM ({' UNION ALL '.join(parts)}) AS found ORDER BY id DESC LIMIT %s OFFSET %s"  # noqa: S608 - our own text
+    return text, [*params, limit, offset]
 
 
 def _live(

@@ -22,6 +22,7 @@ LEAST_FULL = 10_000
 
 _AHEAD = (0, 1)  # days from today
 _LOCK_TIMEOUT = "2s"
+_DROP_TIMEOUT = "200ms"  # everybody who reads the history waits behind us; it is tried again with the next purge
 _NAME = re.compile(r"task_history_y(\d{4})m(\d{2})d(\d{2})\Z")
 _LIST = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'task_history'::regclass"
 _FIRST_DAY = date(2000, 1, 1)
@@ -85,19 +86,21 @@ async def days_there(connection: Connection) -> list[date]:
     return sorted(date(*map(int, match.groups())) for match in matches if match)
 
 
-async def drop(connection: Connection, day: date, before: int) -> int:
-    """The whole day, if everything in it ended before this time; how many tasks that were. 0 if something did not."""
+async def drop(connection: Connection, day: date, before: int) -> int | None:
+    """The whole day, if everything in it ended before this time; how many tasks that were. None if it is still there.
+
+    Nobody may write there while it is counted, and nobody may read the history for the moment in which it goes."""
     table, (begin, end) = Identifier(name_of(day)), _bounds(day)
     try:
         async with connection.transaction():
-            await connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+            await connection.execute(f"SET LOCAL lock_timeout = '{_DROP_TIMEOUT}'")
             await connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-            await connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
+            await connection.execute(SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(table))
             late = await connection.execute(
                 SQL("SELECT EXISTS (SELECT FROM {} WHERE finished_at >= {})").format(table, Literal(before))
             )
             if await late.fetchone() == (True,):
-                return 0
+                return None
             gone = await connection.execute(
                 SQL(
                     "WITH gone AS (SELECT count(*) AS number, status, owner, queue, type FROM {} GROUP BY 2, 3, 4, 5),"
@@ -110,10 +113,11 @@ async def drop(connection: Connection, day: date, before: int) -> int:
             await connection.execute(
                 SQL("DELETE FROM task_keys k USING {} h WHERE h.id = k.id AND h.idempotency_key IS NOT NULL").format(table)
             )
+            await connection.execute("LOCK TABLE task_history IN ACCESS EXCLUSIVE MODE")
             await connection.execute(SQL("DROP TABLE {}").format(table))
             return 0 if row is None else int(row[0])
     except (errors.LockNotAvailable, errors.DeadlockDetected, errors.UndefinedTable):
-        return 0  # somebody reads for long, or another was first: the next time
+        return None  # somebody reads for long, or another was first: the next time
 
 
 def end_of(day: date) -> int:

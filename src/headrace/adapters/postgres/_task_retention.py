@@ -21,8 +21,10 @@ async def purge(connection: Connection, before: int) -> int:
         if end - DAY > before:
             break
         table = name_of(day)
-        if end <= before and (gone := await drop(connection, day, before)):
-            return gone
+        if end <= before and (dropped := await drop(connection, day, before)) is not None:
+            if dropped:
+                return dropped
+            continue
         if before < end + DAY and await _rows_about(connection, table) >= LEAST_FULL:
             continue
         if gone := await _delete(connection, table, before):

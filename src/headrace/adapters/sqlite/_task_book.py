@@ -6,7 +6,7 @@ opened anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -22,9 +22,12 @@ from headrace.model.task_journal import Change, Line, lines_of, logged
 
 _LANES = """SELECT lane, queue, type, owner, scheduled, queued, running, succeeded, failed, dead, cancelled, behind
     FROM lanes"""
-_SAVE_LANE = "INSERT OR REPLACE INTO lanes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SAVE_LANE = """INSERT INTO lanes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (lane) DO UPDATE SET
+    scheduled = excluded.scheduled, queued = excluded.queued, running = excluded.running,
+    succeeded = excluded.succeeded, failed = excluded.failed, dead = excluded.dead, cancelled = excluded.cancelled,
+    behind = excluded.behind"""
 _SAVE_QUEUE = "INSERT OR REPLACE INTO queues (name, paused, concurrency, rate_limit) VALUES (?, ?, ?, ?)"
-_GET = f"SELECT {COLUMNS} FROM tasks WHERE id = ?"
+_GET = f"SELECT {COLUMNS} FROM tasks WHERE id = ?"  # noqa: S608 - constants
 _NEXT_BEHIND = """SELECT seq, lane FROM tasks INDEXED BY tasks_behind WHERE concurrency_key = ? AND behind = 1
     ORDER BY priority DESC, id LIMIT 1"""
 _STEP_FORWARD = "UPDATE tasks SET behind = 0 WHERE seq = ?"
@@ -106,7 +109,7 @@ class Book:
         was_in_front = state.status == RUNNING or (state.status == QUEUED and not state.behind)
         stays_in_front = was_in_front and status in (QUEUED, RUNNING)
         behind = int(not stays_in_front and status == QUEUED and self._is_taken(state.key))
-        columns.update(status=status, behind=behind)
+        columns.update(status=status, shelf=status, behind=behind)
         if state.status == RUNNING:
             columns.update(holder=None, leased_until=None, cancel_at=None)
         self.execute(_update(*columns), (*columns.values(), state.seq))
@@ -201,9 +204,4 @@ def is_finished(status: int) -> bool:
 
 @cache
 def _update(*columns: str) -> str:
-    return f"UPDATE tasks SET {', '.join(f'{name} = ?' for name in columns)} WHERE seq = ?"
-
-
-def rows_by_id(rows: Iterable[tuple[Any, ...]]) -> dict[bytes, tuple[Any, ...]]:
-    """Rows of COLUMNS that a statement returned, whatever their order."""
-    return {row[0]: row for row in rows}
+    return f"UPDATE tasks SET {', '.join(f'{name} = ?' for name in columns)} WHERE seq = ?"  # noqa: S608 - names that we wrote

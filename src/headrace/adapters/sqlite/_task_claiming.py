@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
@@ -16,7 +17,7 @@ _READY = """SELECT -priority, id, seq FROM tasks INDEXED BY tasks_ready
     WHERE lane = ? AND status = 1 AND behind = 0 ORDER BY priority DESC, id LIMIT ? OFFSET ?"""
 _TAKE = f"""UPDATE tasks SET status = 2, attempt = attempt + 1, started_at = ?1, leased_until = ?2, holder = ?3,
         lease = ?4, cancel_at = NULL, progress = NULL
-    WHERE seq = ?5 RETURNING {COLUMNS}"""
+    WHERE seq = ?5 RETURNING {COLUMNS}"""  # noqa: S608 - constants
 
 Ready = tuple[int, bytes, int]
 """The priority (negative: the highest is the least), the id and the seq of a task."""
@@ -50,7 +51,8 @@ class _Pick:
 
     def _rows(self, lane: Lane) -> Iterator[Ready]:
         size, offset = 8, 0
-        while rows := self._book.execute(_READY, (lane.number, size, offset)).fetchall():
+        while True:
+            rows: list[Ready] = self._book.execute(_READY, (lane.number, size, offset)).fetchall()  # type: ignore[assignment]  # NOT NULL columns
             yield from rows
             if len(rows) < size:
                 return
@@ -71,10 +73,10 @@ def claim(book: Book, wanted: Wanted, now: int) -> list[Task]:
     for row, (_, lane) in zip(book.executemany(_TAKE, rows), picked, strict=True):
         tasks.append(task := book.task(row))
         book.told(task.id, lane, RUNNING, task.attempt)
-    for _, lane in picked:
-        book.lanes.count(lane, QUEUED, -1)
-        book.lanes.count(lane, RUNNING, 1)
-        book.lanes.queues[lane.key[0]].begin(1)
+    for lane, count in Counter(lane for _, lane in picked).items():
+        book.lanes.count(lane, QUEUED, -count)
+        book.lanes.count(lane, RUNNING, count)
+        book.lanes.queues[lane.key[0]].begin(count)
     book.write_journal(now)
     return tasks
 
@@ -126,10 +128,14 @@ def _served_next(book: Book, groups: list[Group], most: int) -> list[list[Lane]]
         if len(owners) == most:
             break
     kinds = [_first(group).key[:2] for group in groups]
-    by_key = book.lanes.by_key
-    return [
-        [lane for kind in kinds if (lane := by_key.get((*kind, owner))) is not None and lane.is_ready] for owner in owners
-    ]
+    return [[lane for lane in _of(book, owner, kinds) if lane.is_ready] for owner in owners]
+
+
+def _of(book: Book, owner: str, kinds: list[tuple[str, str]]) -> Iterator[Lane]:
+    for queue, kind in kinds:
+        lane = book.lanes.by_key.get((queue, kind, owner))
+        if lane is not None:
+            yield lane
 
 
 def _first(group: Group) -> Lane:

@@ -32,6 +32,8 @@ _LAYOUT = """
         id BLOB NOT NULL,                  -- a UUIDv7, 16 bytes
         lane INTEGER NOT NULL,
         status INTEGER NOT NULL,           -- its place in _task_rows.STATUSES
+        shelf INTEGER NOT NULL,            -- its status, but a running one stands where it was queued: a claim leaves
+                                           -- the largest index alone
         priority INTEGER NOT NULL,
         attempt INTEGER NOT NULL,
         max_attempts INTEGER NOT NULL,
@@ -54,7 +56,7 @@ _LAYOUT = """
         result BLOB                        -- last: the rest is read without it
     );
     CREATE UNIQUE INDEX tasks_by_id ON tasks (id);
-    CREATE INDEX tasks_by_lane ON tasks (lane, status, id);
+    CREATE INDEX tasks_by_lane ON tasks (lane, shelf, id);
     CREATE INDEX tasks_ready ON tasks (lane, priority DESC, id) WHERE status = 1 AND behind = 0;
     CREATE INDEX tasks_due ON tasks (run_at) WHERE status = 0;
     CREATE INDEX tasks_leased ON tasks (leased_until) WHERE status = 2;
