@@ -18,6 +18,7 @@ from benchmarks.machine import ROOT, describe
 from benchmarks.process import Cores
 from benchmarks.report import PAGES, Report, show, to_json, write_page
 from benchmarks.run import PROFILES, TASKS, run, run_tasks
+from benchmarks.task_servers import reference_versions
 
 _STDOUT = Path("-")
 _WIDTH = 170  # of the table in a file
@@ -116,7 +117,8 @@ def _measure(options: argparse.Namespace, wanted: Sequence[str]) -> Report:
         else:
             figures = run(bench, _table(options), wanted)
     took = round(time.perf_counter() - began, 1)
-    return Report(_table(options), machine, _size(options, scale), bool(options.quick), took, figures)
+    versions = reference_versions() if options.tasks else {}
+    return Report(_table(options), machine, _size(options, scale), bool(options.quick), took, figures, versions)
 
 
 def _size(options: argparse.Namespace, scale: Scale) -> str:

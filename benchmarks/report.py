@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -39,6 +39,8 @@ class Report:
     quick: bool
     seconds: float
     figures: Sequence[Figure]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of what Headrace is compared with."""
 
 
 def to_json(report: Report) -> bytes:
@@ -62,7 +64,9 @@ def write_page(report: Report) -> None:
     lines = ["| " + " | ".join((*_HEADS, "for orientation")) + " |", "|---|--:|--:|--:|---|---|---|"]
     lines += ["| " + " | ".join((*_cells(figure), figure.orientation)) + " |" for figure in report.figures]
     page = PAGES[report.table]
-    text = _METHODS[report.table].read_text().replace("{where}", _where(report)).replace("{table}", "\n".join(lines))
+    text = _METHODS[report.table].read_text()
+    for name, value in {"where": _where(report), "table": "\n".join(lines), **report.versions}.items():
+        text = text.replace("{" + name + "}", value)
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(text)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -98,6 +99,15 @@ def _check(server: Headrace) -> None:
 
 def redis_program() -> str | None:
     return which("redis-server")
+
+
+def reference_versions() -> dict[str, str]:
+    versions = {name: version(name) for name in ("celery", "procrastinate")}
+    program = redis_program()
+    if program is None:
+        return {**versions, "redis": "(which was not there)"}
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return {**versions, "redis": said.partition("v=")[2].split()[0]}
 
 
 class Redis(Closing):
