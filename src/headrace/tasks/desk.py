@@ -23,7 +23,7 @@ from headrace.model.task import (
 )
 from headrace.ports.clock import Clock
 from headrace.ports.tasks import Tasks
-from headrace.tasks.endings import Endings
+from headrace.tasks.endings import Endings, There, always
 from headrace.tasks.rights import Rights, TaskRights, id_of, unknown_task
 from headrace.tasks.wire import Kinds, args_flaws
 
@@ -68,15 +68,24 @@ class TaskDesk:
         self._clock = clock
         self._nudge = nudge
 
-    async def get(self, principal: Principal, id: str, wait: float = 0.0) -> Task:
-        """The task; if it is unfinished, as it is at its end or after `wait` seconds."""
+    async def get(self, principal: Principal, id: str, wait: float = 0.0, there: There = always) -> Task:
+        """The task; if it is unfinished, as it is at its end, or after `wait` seconds, or when nobody is `there`."""
         rights = await self._rights.of(principal)
         task = rights.check(await self._tasks.get(id_of(id)), id)
         until = self._clock.monotonic() + wait
-        while task.status not in FINISHED and (left := until - self._clock.monotonic()) > 0:
+        while (
+            task.status not in FINISHED
+            and not self._endings.stopped
+            and there()
+            and (left := until - self._clock.monotonic()) > 0
+        ):
             await self._endings.wait(task.id, min(left, LOOK_AGAIN_SECONDS))
             task = rights.check(await self._tasks.get(task.id), id)
         return task
+
+    def stop(self) -> None:
+        """Let nobody wait any longer, here or for a lease: for good."""
+        self._endings.stop()
 
     async def list(
         self, principal: Principal, filter: TaskFilter, *, limit: int, cursor: str | None = None, offset: int = 0

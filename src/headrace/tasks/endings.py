@@ -1,9 +1,20 @@
-"""Who waits for the end of a task is told here when it comes about in this process; elsewhere they look again."""
+"""Who waits for the end of a task is told here when it comes about in this process; elsewhere they look again.
+
+At shutdown nobody waits any longer, for an end or for a task to lease.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+There = Callable[[], bool]
+"""Whether whoever waits is still there."""
+
+
+def always() -> bool:
+    """Who does not go away."""
+    return True
 
 
 class Endings:
@@ -11,6 +22,15 @@ class Endings:
 
     def __init__(self) -> None:
         self._waiting: dict[int, set[asyncio.Event]] = {}
+        self.stopped = False
+        """Whether waiting is over: the server stops."""
+
+    def stop(self) -> None:
+        """Let nobody wait any longer: for good."""
+        self.stopped = True
+        for events in self._waiting.values():
+            for event in events:
+                event.set()
 
     def tell(self, ids: Iterable[int]) -> None:
         """These have ended."""

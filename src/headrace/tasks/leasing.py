@@ -27,6 +27,7 @@ from headrace.model.task_journal import Line
 from headrace.ports.clock import Clock
 from headrace.ports.metrics import Metrics
 from headrace.ports.tasks import Tasks
+from headrace.tasks.endings import Endings, There, always
 from headrace.tasks.finishing import Finishing
 from headrace.tasks.rights import TaskRights, id_of
 from headrace.tasks.wire import Kinds
@@ -53,8 +54,16 @@ class LeaseDesk:
     """
 
     def __init__(
-        self, tasks: Tasks, rights: TaskRights, finishing: Finishing, kinds: Kinds, clock: Clock, metrics: Metrics
+        self,
+        tasks: Tasks,
+        rights: TaskRights,
+        finishing: Finishing,
+        endings: Endings,
+        kinds: Kinds,
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
+        self._endings = endings
         self._tasks = tasks
         self._rights = rights
         self._finishing = finishing
@@ -71,17 +80,24 @@ class LeaseDesk:
         seconds: float = LEASE_SECONDS,
         wait: float = 0.0,
         types: frozenset[str] | None = None,
+        there: There = always,
     ) -> Sequence[Task]:
-        """Up to `most` tasks, the highest priority first; without any, after `wait` seconds at most."""
+        """Up to `most` tasks, the highest priority first; without any, after `wait` seconds at most.
+
+        Who is no longer `there` gets none: what was claimed meanwhile is given back.
+        """
         owner = (await self._rights.of(principal)).managed
         wanted = Wanted(f"http:{principal.id}", most, seconds, queue=queue, types=types, owner=owner)
         until = self._clock.monotonic() + wait
         while True:
             tasks = await self._tasks.claim(wanted, self._clock.now())
             left = until - self._clock.monotonic()
-            if tasks or left <= 0:
+            if tasks or left <= 0 or self._endings.stopped or not there():
                 break
             await self._tasks.wait(min(left, _LOOK_AGAIN_SECONDS))
+        if tasks and not there():
+            await self._finishing([Outcome(task.id, task.lease, Ending.RELEASED) for task in tasks])
+            return ()
         if tasks:
             self._metrics.add(TASKS_CLAIMED, len(tasks), "http")
         return sorted(tasks, key=lambda task: (-task.priority, task.id))

@@ -1,4 +1,4 @@
-"""The document at /openapi.json: what FastAPI finds out by itself, the write door that it cannot see, and every answer
+"""The document at /openapi.json: what FastAPI finds out by itself, the write doors that it cannot see, and every answer
 that a door may give."""
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from headrace.web import openapi_events, openapi_tasks
 from headrace.web.api.auth import TOKEN_PATH
-from headrace.web.openapi_write import SCHEMAS, WRITE_PATH, write_door
 from headrace.web.schemas import Problem
+from headrace.web.write_events import EVENTS_ROUTE
+from headrace.web.write_tasks import BATCH_ROUTE, TASKS_ROUTE
 
 Json = dict[str, Any]
 
@@ -23,6 +25,7 @@ Press *Authorize* and paste the key from `admin.key` in the data directory, or s
 """
 _TAGS = [
     {"name": "Events", "description": "Record, search, count, watch and export."},
+    {"name": "Tasks", "description": "Work that must be done: submit, watch, run from any language, schedule."},
     {"name": "Buckets", "description": "Named sets of events, each with its own access and retention."},
     {"name": "Signing in", "description": "Registering, sessions, links in mail. Open to all; guessing is limited."},
     {"name": "Users", "description": "Who may sign in, and as what."},
@@ -30,6 +33,11 @@ _TAGS = [
     {"name": "Viewer tokens", "description": "Short-lived credentials that read one bucket under a fixed filter."},
     {"name": "Operations", "description": "How the server is doing; dead letters, backup and restore."},
 ]
+_WRITE_DOORS = {
+    EVENTS_ROUTE: openapi_events.write_events,
+    TASKS_ROUTE: openapi_tasks.submit_task,
+    BATCH_ROUTE: openapi_tasks.submit_tasks,
+}
 _REASONS = {
     400: "The request cannot be parsed.",
     401: "Missing or bad credentials.",
@@ -51,7 +59,8 @@ _HEADERS: dict[int, Json] = {
     503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
 }
 _CONFLICTS = frozenset(("make_bucket", "backup", "restore", "make_user", "change_user", "change_me", "delete_user",
-                        "make_setup_link"))
+                        "make_setup_link", "change_task", "cancel_task", "retry_task", "delete_task", "heartbeat",
+                        "complete_task", "fail_task", "release_task", "make_schedule", "change_schedule"))
 _LINKS = frozenset(("verify", "reset_password"))
 _GUESSABLE = frozenset(("register", "login", "token", "refresh", "logout", "ask_password_reset", *_LINKS))
 _BY_PASSWORD = frozenset(("login", "token"))
@@ -81,8 +90,10 @@ def document(app: FastAPI) -> Json:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     _add_problem(schemas)
-    schemas |= SCHEMAS
-    found["paths"].setdefault(WRITE_PATH, {})["post"] = write_door()
+    schemas["NewEvent"], schemas["Accepted"] = openapi_events.new_event(), openapi_events.accepted()
+    schemas["NewTask"], schemas["ScheduledTask"] = openapi_tasks.new_task(), openapi_tasks.scheduled_task()
+    for path, write_door in _WRITE_DOORS.items():
+        found["paths"].setdefault(path, {})["post"] = write_door()
     for path, operations in found["paths"].items():
         for operation in operations.values():
             _tell_answers(path, operation)

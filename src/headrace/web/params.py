@@ -12,7 +12,7 @@ from headrace.web.param import Pairs, Param, any_text, moment, one_of, refusal, 
 # --- In the path and in headers -----------------------------------------------------------------------------------
 
 UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
-EXAMPLE_ID = "01980a1c-7e4b-7c3a-9d2e-5f6a7b8c9d0e"  # of the example event in web/openapi_write.py, so that both work
+EXAMPLE_ID = "01980a1c-7e4b-7c3a-9d2e-5f6a7b8c9d0e"  # of the example event in web/openapi_events.py, so that both work
 BUCKET_PATH: dict[str, Any] = {
     "name": "bucket", "in": "path", "required": True, "description": "The bucket's name.", "example": "default",
     "schema": {"type": "string", "pattern": "^[a-z0-9_][a-z0-9._-]{0,62}$"},

@@ -77,7 +77,7 @@ def build_tasks(settings: Settings, ports: Adapters, batcher: Batcher, kinds: Ma
     return TaskFeatures(
         submission=submission,
         desk=desk,
-        leasing=LeaseDesk(tasks, rights, finishing, kinds, clock, metrics),
+        leasing=LeaseDesk(tasks, rights, finishing, endings, kinds, clock, metrics),
         queues=QueueDesk(tasks, rights),
         schedules=ScheduleDesk(ports.schedules, submission, rights, kinds, clock, schedule),
         bulk=Bulk(tasks, desk.cancel_all, clock),

@@ -25,7 +25,7 @@ _COLUMNS = (
 _CREATE = f"""
     INSERT INTO task_schedules ({_COLUMNS})
     SELECT {", ".join(["%s"] * 13)} WHERE {WAITS_FOR_DISK}
-"""  # noqa: S608 - our own text
+"""
 _GET = f"SELECT {_COLUMNS} FROM task_schedules WHERE id = %s"  # noqa: S608 - our own text
 _LIST = f"""
     SELECT {_COLUMNS} FROM task_schedules WHERE %(owner)s::text IS NULL OR owner = %(owner)s ORDER BY name, id
@@ -101,9 +101,8 @@ class PostgresSchedules:
         """See the port."""
         database = self._tasks.database
         with database.breaker.watch(), committing(database.name):
-            async with database.connection(_SECONDS) as connection:
-                async with connection.transaction():
-                    new = await _fire(connection, schedule, tasks, next_at, now)
+            async with database.connection(_SECONDS) as connection, connection.transaction():
+                new = await _fire(connection, schedule, tasks, next_at, now)
         if new:
             self._tasks.news.tell()
         return new

@@ -17,10 +17,10 @@ from headrace.adapters.postgres._task_adding import ADD
 from headrace.adapters.postgres._task_arrays import byteas, int2s, int8s, texts, uuids
 from headrace.adapters.postgres._task_claiming import CLAIM
 from headrace.adapters.postgres._task_ending import BEAT, FINISH, FINISHED
-from headrace.adapters.postgres._task_journal import PostgresJournal
-from headrace.adapters.postgres._task_partitions import Partitions
 from headrace.adapters.postgres._task_find import find
+from headrace.adapters.postgres._task_journal import PostgresJournal
 from headrace.adapters.postgres._task_news import News
+from headrace.adapters.postgres._task_partitions import Partitions
 from headrace.adapters.postgres._task_queues import PostgresQueues
 from headrace.adapters.postgres._task_retention import purge
 from headrace.adapters.postgres._task_sweeping import FREE, SWEEP, TIDY

@@ -1,4 +1,4 @@
-"""The write door in the document at /openapi.json: it is raw ASGI (`fast_lane`), which FastAPI cannot see."""
+"""The write door for events in /openapi.json, which FastAPI cannot see."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from headrace.model.event import LEVEL_NAMES, OUTCOMES
 from headrace.web.params import BUCKET_PATH, EXAMPLE_ID, MOMENT, UUID
 
 Json = dict[str, Any]
-WRITE_PATH = "/v1/buckets/{bucket}/events"
 
 _EVENT = {
     "id": EXAMPLE_ID,
@@ -30,7 +29,7 @@ _BATCH = [
 _LINES = '{"message": "starting", "service": "worker"}\n{"message": "ready", "service": "worker", "level": "debug"}\n'
 
 
-def _text(most: int | None = None, **more: Any) -> Json:
+def text(most: int | None = None, **more: Any) -> Json:
     return {"type": ["string", "null"]} | ({"maxLength": most} if most else {}) | more
 
 
@@ -43,14 +42,14 @@ def _party() -> Json:
                 "type": "object",
                 "required": ["id"],
                 "additionalProperties": False,
-                "properties": {"id": {"type": "string"}, "type": _text(), "name": _text()},
+                "properties": {"id": {"type": "string"}, "type": text(), "name": text()},
             },
             {"type": "null"},
         ],
     }
 
 
-def _time() -> Json:
+def moment() -> Json:
     return {
         "description": "RFC 3339 with an offset, or an epoch number: seconds, milli-, micro- or nanoseconds.",
         "anyOf": [
@@ -62,7 +61,7 @@ def _time() -> Json:
     }
 
 
-def _new_event() -> Json:
+def new_event() -> Json:
     own: Json = {"id": {"type": "string"}, "dedup_key": {"type": "string"}}
     said = [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("message", "action")]
     return {
@@ -71,25 +70,25 @@ def _new_event() -> Json:
         "additionalProperties": False,
         "anyOf": said,
         "properties": {
-            "id": _text(pattern=UUID, description="Your own UUID; kept."),
-            "dedup_key": _text(256, minLength=1, description="Instead of `id`: the same key gives the same id."),
-            "time": _time(),
+            "id": text(pattern=UUID, description="Your own UUID; kept."),
+            "dedup_key": text(256, minLength=1, description="Instead of `id`: the same key gives the same id."),
+            "time": moment(),
             "level": {"enum": [*LEVEL_NAMES, None], "default": "info", "description": "In any case."},
-            "service": _text(),
-            "action": _text(),
+            "service": text(),
+            "action": text(),
             "actor": _party(),
             "target": _party(),
             "outcome": {"enum": [*OUTCOMES, None]},
-            "message": _text(),
+            "message": text(),
             "attributes": {"type": ["object", "null"], "description": "Kept as it is: every digit, and the order."},
-            "trace_id": _text(),
-            "span_id": _text(),
+            "trace_id": text(),
+            "span_id": text(),
         },
         "not": {"required": list(own), "properties": own},
     }
 
 
-def _accepted() -> Json:
+def accepted() -> Json:
     return {
         "type": "object",
         "description": "What became of a batch.",
@@ -103,8 +102,16 @@ def _accepted() -> Json:
     }
 
 
-def write_door() -> Json:
-    """The operation."""
+def write_events() -> Json:
+    event = {"$ref": "#/components/schemas/NewEvent"}
+    single = {
+        "type": "object",
+        "required": ["id"],
+        "properties": {"id": {"type": "string", "format": "uuid"}},
+        "additionalProperties": False,
+    }
+    answer = {"application/json": {"schema": {"anyOf": [single, {"$ref": "#/components/schemas/Accepted"}]}}}
+    batch = {"type": "array", "minItems": 1, "maxItems": 100_000, "items": event}
     return {
         "tags": ["Events"],
         "summary": "Record events",
@@ -114,44 +121,29 @@ def write_door() -> Json:
             "refused for itself; only when every one is refused is the answer 422.\n\nAt most 16 MiB as sent, 64 MiB "
             "unpacked (an array 4 MiB), 100,000 items. Safe to repeat with `id`, `dedup_key` or `Idempotency-Key`."
         ),
-        "parameters": [BUCKET_PATH, *_PARAMETERS],
-        "requestBody": {"required": True, "content": _bodies()},
-        "responses": {
-            "201": {"description": "Stored: it can be queried.", "content": _answer(), "headers": _POSITION},
-            "202": {"description": "Durable: it will be stored, whatever happens.", "content": _answer()},
-        },
-    }
-
-
-def _bodies() -> Json:
-    event = {"$ref": "#/components/schemas/NewEvent"}
-    batch = {"type": "array", "minItems": 1, "maxItems": 100_000, "items": event}
-    return {
-        "application/json": {
-            "schema": {"anyOf": [event, batch]},
-            "examples": {
-                "one": {"summary": "One event", "value": _EVENT},
-                "several": {"summary": "A batch", "value": _BATCH},
+        "parameters": [BUCKET_PATH, *_WRITE_PARAMETERS],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"anyOf": [event, batch]},
+                    "examples": {
+                        "one": {"summary": "One event", "value": _EVENT},
+                        "several": {"summary": "A batch", "value": _BATCH},
+                    },
+                },
+                "application/x-ndjson": {
+                    "schema": {"type": "string"},
+                    "examples": {"lines": {"summary": "One event a line", "value": _LINES}},
+                },
             },
         },
-        "application/x-ndjson": {
-            "schema": {"type": "string"},
-            "examples": {"lines": {"summary": "One event a line", "value": _LINES}},
+        "responses": {
+            "201": {"description": "Stored: it can be queried.", "content": answer, "headers": _POSITION},
+            "202": {"description": "Durable: it will be stored, whatever happens.", "content": answer},
         },
     }
 
-
-def _answer() -> Json:
-    single = {
-        "type": "object",
-        "required": ["id"],
-        "properties": {"id": {"type": "string", "format": "uuid"}},
-        "additionalProperties": False,
-    }
-    return {"application/json": {"schema": {"anyOf": [single, {"$ref": "#/components/schemas/Accepted"}]}}}
-
-
-SCHEMAS: Json = {"NewEvent": _new_event(), "Accepted": _accepted()}
 
 _POSITION: Json = {
     "Headrace-Position": {
@@ -160,22 +152,24 @@ _POSITION: Json = {
     }
 }
 
-_PARAMETERS: list[Json] = [
+IDS_PARAMETER: Json = {
+    "name": "ids", "in": "query", "schema": {"type": "boolean", "default": True},
+    "description": "`false` leaves the ids out of the answer to a batch.",
+}  # fmt: skip
+ENCODING_PARAMETER: Json = {
+    "name": "Content-Encoding", "in": "header", "schema": {"enum": ["identity", "gzip", "deflate", "zstd"]},
+    "description": "How the body is compressed.",
+}  # fmt: skip
+_WRITE_PARAMETERS: list[Json] = [
     {
         "name": "ack", "in": "query", "schema": {"enum": ["durable", "stored"], "default": "durable"},
         "description": "When to answer. `stored`: 201 once it can be queried; 202 after 10 s without that.",
     },
-    {
-        "name": "ids", "in": "query", "schema": {"type": "boolean", "default": True},
-        "description": "`false` leaves the ids out of the answer to a batch.",
-    },
+    IDS_PARAMETER,
     {
         "name": "Idempotency-Key", "in": "header",
         "schema": {"type": "string", "minLength": 1, "maxLength": 256},
         "description": "Makes the whole request safe to repeat: ids are derived from it.",
     },
-    {
-        "name": "Content-Encoding", "in": "header", "schema": {"enum": ["identity", "gzip", "deflate", "zstd"]},
-        "description": "How the body is compressed.",
-    },
+    ENCODING_PARAMETER,
 ]  # fmt: skip
