@@ -15,7 +15,7 @@ def test_a_text_is_lowered_character_by_character() -> None:
     assert lower("İstanbul") == "istanbul"
 
 
-@pytest.mark.no_cover  # a million characters: 20 s under coverage, 1 s without; the test above covers the lines
+@pytest.mark.no_cover  # a million characters: 7 s under coverage, 1 s without; the test above covers the lines
 def test_each_character_becomes_one_character() -> None:
     for point in range(sys.maxunicode + 1):
         small = lower(chr(point))
