@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from headrace.adapters.memory.clock import MemoryClock
 from headrace.kit.ids import format_id
 from headrace.model.task import Beat, Ending, Heard, NewTask, Outcome, Status, Task, TaskFilter, Wanted
 from headrace.ports.schedules import Schedules
@@ -133,7 +134,17 @@ async def _sqlite(place: str) -> TaskTable:
     return TaskTable(tasks, SqliteSchedules(tasks), tasks.close)
 
 
-TASK_TABLES: dict[str, Callable[[str], Awaitable[TaskTable]]] = {"sqlite": _sqlite}
+async def _postgres(place: str) -> TaskTable:
+    from headrace.adapters.postgres.schedules import PostgresSchedules
+    from headrace.adapters.postgres.tasks import PostgresTasks
+
+    tasks = await PostgresTasks.open(place, MemoryClock(NOW))
+    return TaskTable(tasks, PostgresSchedules(tasks), tasks.close)
+
+
+TASK_TABLES: dict[str, Callable[[str], Awaitable[TaskTable]]] = {
+    "sqlite": _sqlite, "postgres": _postgres, "postgres-pooled": _postgres,
+}  # fmt: skip
 """Opened in a folder, or by the URL of a database of its own (those named `postgres…`)."""
 
 

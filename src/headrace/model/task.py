@@ -114,9 +114,9 @@ class Added(msgspec.Struct, frozen=True, gc=False):
 
 
 class TaskFilter(msgspec.Struct, frozen=True, gc=False):
-    """All parts must hold; within a part, any of its values. `since` and `until` are of `created_at`, `until` exclusive.
-    `q`: each must occur, in any case, in the type, the args, the result or the error (in their first SEARCHED_CHARS);
-    one of less than three characters may be looked for among the newest tasks alone."""
+    """All parts must hold; within a part, any of its values. `since` and `until` are of `created_at`, `until`
+    exclusive. `q`: each must occur, in any case, in the type, the args, the result or the error (in their first
+    SEARCHED_CHARS); one of less than three characters may be looked for among the newest tasks alone."""
 
     owner: str | None = None
     statuses: tuple[Status, ...] = ()
@@ -214,7 +214,8 @@ class QueueChanges(msgspec.Struct, frozen=True, gc=False):
 class TaskQueue(msgspec.Struct, frozen=True, gc=False):
     """A named queue of tasks: its settings, and (of one owner or of all) how many tasks wait and run.
 
-    `concurrency`: tasks running at once; `rate_limit`: tasks begun a second. `oldest`: `created_at` of the oldest queued.
+    `concurrency`: tasks running at once; `rate_limit`: tasks begun a second. `oldest`: `created_at` of the oldest that
+    is queued.
     """
 
     name: str
