@@ -44,7 +44,8 @@ _READY = f"""
     CREATE FUNCTION headrace_tasks_ready(p_ids uuid[]) RETURNS integer LANGUAGE plpgsql {PLANNING} AS $$
     DECLARE ready integer;
     BEGIN
-        UPDATE tasks SET state = 2 WHERE id = ANY (p_ids) AND state = 1;  -- so that none is in its own way
+        UPDATE tasks SET state = 2  -- so that none is in its own way
+        WHERE id = ANY (p_ids) AND state = 1 AND concurrency_key IS NOT NULL;
         WITH given AS MATERIALIZED (
             SELECT id, owner, queue, type, priority, concurrency_key, concurrency_key IS NULL OR (
                 row_number() OVER (PARTITION BY owner, concurrency_key ORDER BY priority DESC, id) = 1
