@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     queue_url: SecretStr = Field(
         SecretStr(""), description="What is acknowledged and not stored yet, and dead letters; empty: database_url."
     )
+    tasks_url: SecretStr = Field(SecretStr(""), description="Tasks and schedules; empty: database_url.")
     database_direct_url: SecretStr = Field(
         SecretStr(""),
         description="The same database past a pooler, to be woken by it; with PgBouncer and without this: polling.",
@@ -65,7 +66,17 @@ class Settings(BaseSettings):
     )
 
     drain: Literal["on", "off"] = Field("on", description="`off` leaves draining to another process.")
+    tasks: Literal["on", "off"] = Field("on", description="`off` leaves running tasks to another process.")
     migrate: Literal["on", "off"] = Field("on", description="`off` leaves migrations to `headrace migrate`.")
+
+    task_modules: str = Field(
+        "", description="Modules with handlers of tasks, separated by commas; also found in the current directory."
+    )
+    task_processes: int = Field(1, ge=1, le=64, description="Processes that run handlers.")
+    task_concurrency: int = Field(10, ge=1, le=1_000, description="Tasks that each of them runs at once.")
+    outbound_networks: str = Field(
+        "", description="Private networks that `http.request` may reach: 10.0.0.0/8, …; empty: the internet only."
+    )
 
     queue_max_bytes: int = Field(1024 * _MIB, ge=_MIB, description="Bytes that may wait in the queue; beyond: 503.")
     intake_max_bytes: int = Field(64 * _MIB, ge=_MIB, description="Bytes that wait for a commit; beyond: 503.")
@@ -81,6 +92,7 @@ class Settings(BaseSettings):
     tails: int = Field(100, ge=0, description="Live tails at once; beyond: 503.")
     recent_events: int = Field(1_000, ge=0, le=100_000, description="Newest events of a bucket kept at hand.")
 
+    task_days: float = Field(30.0, gt=0, description="Days for which finished tasks are kept.")
     retention_interval: float = Field(60.0, gt=0, description="How often retention is looked after.")
     min_free_bytes: int = Field(256 * _MIB, ge=0, description="With less free disk the server says it is not ready.")
 

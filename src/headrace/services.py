@@ -30,6 +30,11 @@ from headrace.query.export import Export
 from headrace.query.reader import Reader
 from headrace.query.saved import SavedSearchDesk
 from headrace.query.tail import Tail
+from headrace.tasks.desk import TaskDesk
+from headrace.tasks.leasing import LeaseDesk
+from headrace.tasks.queues import QueueDesk
+from headrace.tasks.schedules import ScheduleDesk
+from headrace.tasks.submission import Submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,11 @@ class Services:
     saved: SavedSearchDesk
     tail: Tail
     export: Export
+    submission: Submission
+    tasks: TaskDesk
+    leasing: LeaseDesk
+    task_queues: QueueDesk
+    schedules: ScheduleDesk
     dead_letters: DeadLetterDesk
     health: Health
     history: History

@@ -14,6 +14,8 @@ DEFAULT_PRIORITY: Final = 5
 DEFAULT_ATTEMPTS: Final = 5
 MAX_ARGS_BYTES: Final = 256 * 1024
 MAX_RESULT_BYTES: Final = 1024 * 1024
+SEARCHED_CHARS: Final = 32 * 1024
+"""Of the args, and of the result and the error: indexing a megabyte would take a second."""
 
 
 class Status(StrEnum):
@@ -112,8 +114,9 @@ class Added(msgspec.Struct, frozen=True, gc=False):
 
 
 class TaskFilter(msgspec.Struct, frozen=True, gc=False):
-    """All parts must hold; within a part, any of its values. `since` and `until` are of `created_at`, `until` exclusive.
-    `q`: each must occur, in any case, in the type, the args, the result or the error."""
+    """All parts must hold; within a part, any of its values. `since` and `until` are of `created_at`, `until`
+    exclusive. `q`: each must occur, in any case, in the type, the args, the result or the error (in their first
+    SEARCHED_CHARS); one of less than three characters may be looked for among the newest tasks alone."""
 
     owner: str | None = None
     statuses: tuple[Status, ...] = ()
@@ -211,7 +214,8 @@ class QueueChanges(msgspec.Struct, frozen=True, gc=False):
 class TaskQueue(msgspec.Struct, frozen=True, gc=False):
     """A named queue of tasks: its settings, and (of one owner or of all) how many tasks wait and run.
 
-    `concurrency`: tasks running at once; `rate_limit`: tasks begun a second. `oldest`: `created_at` of the oldest queued.
+    `concurrency`: tasks running at once; `rate_limit`: tasks begun a second. `oldest`: `created_at` of the oldest that
+    is queued.
     """
 
     name: str

@@ -62,8 +62,8 @@ async def running(settings: Settings, role: Role = "serve", among: Place | None 
             stack.enter_context(DirectoryLock(data))
             await asyncio.to_thread(swap_in, data)
         data.mkdir(parents=True, exist_ok=True)
-        adapters = await open_adapters(settings, stack)
-        async with _started(settings, adapters, options, role, among) as started:
+        adapters = await open_adapters(settings, stack, among)
+        async with _started(settings, adapters, options, role) as started:
             yield started
 
 
@@ -78,7 +78,7 @@ async def migrate(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _started(
-    settings: Settings, ports: Adapters, options: WebOptions, role: Role, among: Place | None
+    settings: Settings, ports: Adapters, options: WebOptions, role: Role
 ) -> AsyncIterator[Running]:
     restart, stopping = asyncio.Event(), asyncio.Event()
     features = build(settings, ports, await sealer_of(settings, ports.control), restart, role)
@@ -91,7 +91,7 @@ async def _started(
         listening = loops.create_task(features.waiter.run(), name="stored-waiter")
         working = [
             loops.create_task(run(name, step, stopping, pace), name=name)
-            for name, step, pace, roles in [*features.steps, *_telling(ports, among)]
+            for name, step, pace, roles in [*features.steps, *_telling(ports)]
             if role in roles
         ]
         try:
@@ -104,12 +104,8 @@ async def _started(
             await _end(working)
 
 
-def _telling(ports: Adapters, among: Place | None) -> list[Step]:
-    """One process among several lets the others know what it counted."""
-    if among is None:
-        return []
-    ports.metrics.share(*among)
-    return [Step("metrics", ports.metrics.step, Pace(idle=1.0))]
+def _telling(ports: Adapters) -> list[Step]:
+    return [] if ports.tell_siblings is None else [Step("metrics", ports.tell_siblings, Pace(idle=1.0))]
 
 
 async def _end(working: Sequence[asyncio.Task[None]]) -> None:
@@ -126,6 +122,7 @@ async def _warm(services: Services, ports: Adapters) -> None:
 
 async def _finish(features: Features) -> None:
     """What is still in memory goes where it belongs: events to the queue, counts and mails out."""
+    await features.tasks.close()
     await features.batcher.close()
     await features.meter.close()
     await features.identity.close()

@@ -39,11 +39,12 @@ from headrace.wiring.adapters import Adapters
 from headrace.wiring.identity import Identity, build_identity
 from headrace.wiring.roles import SERVE, Role
 from headrace.wiring.steps import Step
+from headrace.wiring.tasks import TaskFeatures, build_tasks
 from headrace.wiring.urls import Urls
 from headrace.workers.loop import Pace
 
 _AUDIT_PACE = Pace(idle=0.5)
-_BACKED_UP = frozenset(("queue.db", "dead-letters.db", "events.duckdb", "control.db"))
+_BACKED_UP = frozenset(("tasks.db", "queue.db", "dead-letters.db", "events.duckdb", "control.db"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Features:
     identity: Identity
     batcher: Batcher
     meter: UsageMeter
+    tasks: TaskFeatures
     waiter: StoredWaiter
     steps: Sequence[Step]
 
@@ -69,14 +71,17 @@ def build(
     waiter = StoredWaiter(ports.events, ports.bus)
     meter = UsageMeter(ports.usage, ports.clock)
     intake = Intake(batcher, waiter, ports.clock, ports.metrics, ports.events.trouble)
-    services = _services(settings, ports, queue, intake, identity, meter, restart, spooled)
+    tasks = build_tasks(settings, ports, batcher, {})
+    services = _services(settings, ports, queue, intake, identity, meter, tasks, restart, spooled)
     return Features(
         services=services,
         identity=identity,
         batcher=batcher,
         meter=meter,
+        tasks=tasks,
         waiter=waiter,
         steps=[
+            *tasks.steps,
             *_steps(settings, ports, queue, batcher, drains=settings.concurrency if role == "work" else 1),
             *identity.steps,
             Step("usage", meter.step, Pace(idle=settings.usage_interval)),
@@ -121,6 +126,7 @@ def _services(
     intake: Intake,
     identity: Identity,
     meter: UsageMeter,
+    tasks: TaskFeatures,
     restart: asyncio.Event,
     spooled: SpooledQueue | None,
 ) -> Services:
@@ -151,6 +157,11 @@ def _services(
         saved=SavedSearchDesk(ports.saved_searches, clock),
         tail=Tail(ports.events, ports.bus, clock, metrics, most=settings.tails),
         export=Export(ports.events, {**TEXT_FORMATS, "parquet": ParquetFormat()}),
+        submission=tasks.submission,
+        tasks=tasks.desk,
+        leasing=tasks.leasing,
+        task_queues=tasks.queues,
+        schedules=tasks.schedules,
         dead_letters=DeadLetterDesk(
             ports.dead_letters, queue, ports.buckets, clock, ports.audit, Envelope(pack_letter, show_letter)
         ),

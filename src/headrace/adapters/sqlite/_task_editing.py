@@ -48,8 +48,8 @@ def _put_off(book: Book, state: State, run_at: int | None, now: int) -> None:
 
 def cancel(book: Book, ids: Sequence[int], now: int) -> list[Task | None]:
     """See the port."""
-    for id in ids:
-        state = book.state(id)
+    for one in ids:
+        state = book.state(one)
         if state is None or is_finished(state.status):
             continue
         if state.status != RUNNING:
@@ -57,13 +57,13 @@ def cancel(book: Book, ids: Sequence[int], now: int) -> list[Task | None]:
         elif state.cancel_at is None:
             book.update(state.seq, cancel_at=now)
     book.write_journal(now)
-    return [book.get(id) for id in ids]
+    return [book.get(one) for one in ids]
 
 
 def retry(book: Book, ids: Sequence[int], now: int) -> list[Task | None]:
     """See the port."""
-    for id in ids:
-        state = book.state(id)
+    for one in ids:
+        state = book.state(one)
         if state is None or state.status not in RETRIABLE:
             continue
         if state.has_outcome:
@@ -73,7 +73,7 @@ def retry(book: Book, ids: Sequence[int], now: int) -> list[Task | None]:
             finished_at=None, call_back=None,
         )  # fmt: skip
     book.write_journal(now)
-    return [book.get(id) for id in ids]
+    return [book.get(one) for one in ids]
 
 
 def delete(book: Book, id: int) -> bool:
@@ -104,7 +104,7 @@ def change_queue(book: Book, name: str, changes: QueueChanges) -> None:
 
 def called_back(book: Book, ids: Sequence[int]) -> None:
     """See the port."""
-    rows = [(id.to_bytes(16),) for id in ids]
+    rows = [(one.to_bytes(16),) for one in ids]
     book.executemany("UPDATE tasks SET call_back = NULL WHERE id = ? AND call_back = 1", rows)
 
 

@@ -17,9 +17,9 @@ _GONE = "its worker is gone"
 
 _BEAT = """UPDATE tasks SET leased_until = ?1, progress = coalesce(?2, progress)
     WHERE id = ?3 AND status = 2 AND lease = ?4 RETURNING id, cancel_at"""
-_SUCCEED = f"""UPDATE tasks SET status = 3, result = ?1, error = NULL, finished_at = ?2, leased_until = NULL,
+_SUCCEED = f"""UPDATE tasks SET status = 3, shelf = 3, result = ?1, error = NULL, finished_at = ?2, leased_until = NULL,
         holder = NULL, cancel_at = NULL, call_back = CASE WHEN callback_url IS NOT NULL THEN 1 END
-    WHERE id = ?3 AND status = 2 AND lease = ?4 RETURNING {COLUMNS}, seq"""
+    WHERE id = ?3 AND status = 2 AND lease = ?4 RETURNING {COLUMNS}, seq"""  # noqa: S608 - constants
 _DUE = "INDEXED BY tasks_due WHERE status = 0 AND run_at <= ? ORDER BY run_at LIMIT ?"
 _RUN_OUT = "INDEXED BY tasks_leased WHERE status = 2 AND leased_until <= ? ORDER BY leased_until LIMIT ?"
 _STOPPING = "INDEXED BY tasks_stopping WHERE cancel_at <= ? AND status = 2 ORDER BY cancel_at LIMIT ?"
@@ -27,7 +27,7 @@ _HELD = "INDEXED BY tasks_leased WHERE status = 2 AND holder = ?"
 _NEXT = f"""SELECT min(at) FROM (
     SELECT min(run_at) AS at FROM tasks INDEXED BY tasks_due WHERE status = 0
     UNION ALL SELECT min(leased_until) FROM tasks INDEXED BY tasks_leased WHERE status = 2
-    UNION ALL SELECT min(cancel_at) + {_FORCE_US} FROM tasks INDEXED BY tasks_stopping WHERE cancel_at IS NOT NULL)"""
+    UNION ALL SELECT min(cancel_at) + {_FORCE_US} FROM tasks INDEXED BY tasks_stopping WHERE cancel_at IS NOT NULL)"""  # noqa: S608 - constants
 
 
 def beat(book: Book, beats: Sequence[Beat], seconds: float, now: int) -> list[Heard]:
@@ -68,7 +68,7 @@ def _succeed(book: Book, row: tuple[Any, ...], words: list[tuple[int, str]]) -> 
     book.lanes.count(lane, SUCCEEDED, 1)
     book.told(task.id, lane, SUCCEEDED, task.attempt)
     if task.concurrency_key is not None:
-        book.step_forward(row[15])
+        book.let_one_run(row[15])
     if task.attempt > 1:  # the error of an attempt before may be there
         book.remove_words(2 * seq + 1)
     if task.result is not None:
@@ -122,7 +122,7 @@ def sweep(book: Book, now: int) -> Swept:
     for state in due:
         book.move(state, QUEUED)
     expired = list(book.states(_RUN_OUT, (now, _MOST)))
-    ended = [id for state in expired if (id := _expire(book, state, now, _RAN_OUT))]
+    ended = [one for state in expired if (one := _expire(book, state, now, _RAN_OUT))]
     stopping = list(book.states(_STOPPING, (now - _FORCE_US, _MOST)))
     for state in stopping:
         end(book, state, CANCELLED, now, "it was asked to stop, and went on")

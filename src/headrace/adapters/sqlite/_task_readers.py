@@ -30,10 +30,15 @@ class Readers:
         self._vfs = vfs
         self._free: SimpleQueue[apsw.Connection | None] = SimpleQueue()
         self._all: list[apsw.Connection] = []
+        self._closed = False
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="task-reader")
 
-    async def run(self, read: Callable[Concatenate[apsw.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """What `read` finds. Raises Unavailable."""
+    async def run(
+        self, read: Callable[Concatenate[apsw.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """What `read` finds, in one snapshot. Raises Unavailable."""
+        if self._closed:
+            raise Unavailable("the task table is closed")
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: self._run(read, *args, **kwargs))
 
     def resume(self) -> None:
@@ -55,6 +60,7 @@ class Readers:
         self._all.clear()
 
     def close(self) -> None:
+        self._closed = True
         self.pause()
         for _ in range(_READERS):
             self._free.put(None)
@@ -69,7 +75,11 @@ class Readers:
             self._free.put(None)
             raise Unavailable("the task table is closed")
         try:
-            return read(reader, *args, **kwargs)
+            reader.execute("BEGIN")
+            try:
+                return read(reader, *args, **kwargs)
+            finally:
+                reader.execute("ROLLBACK")
         except apsw.Error as exc:
             raise Unavailable(f"the task table cannot be read: {exc}") from exc
         finally:

@@ -27,6 +27,8 @@ _T = TypeVar("_T")
 
 _WAL_PAGES = 4096  # 16 MiB, then a checkpoint: below, the same pages would be written again and again
 _RETRY_SECONDS = 1.0
+_MISTAKES = (apsw.ConstraintError, apsw.SQLError, apsw.BindingsError, apsw.MismatchError, apsw.TooBigError)
+"""Of one change: the file has nothing to do with them."""
 _BACKUP_PAGES = 256  # a step: 2 ms
 
 
@@ -69,6 +71,9 @@ class TaskStore:
             self._undo()
             raise _full() from exc
         except apsw.Error as exc:
+            if isinstance(exc, _MISTAKES):
+                self._undo()
+                raise
             self._reopen(exc)
             raise Unavailable(f"the task table cannot be written: {exc}") from exc
         except BaseException:

@@ -136,7 +136,7 @@ class TaskWriter:
             news = self._store.transact(lambda book: _run_all(book, calls))
         except HeadraceError as exc:
             self._answer(calls, exc)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - those who wait must get an answer
             if len(calls) > 1:
                 for call in calls:
                     call.result = call.error = None

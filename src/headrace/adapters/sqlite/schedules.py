@@ -18,11 +18,11 @@ from headrace.model.task import NewTask
 _COLUMNS = (
     "id, name, owner, cron, timezone, task, created_at, jitter, catch_up, enabled, next_at, last_at, last_task"
 )
-_CREATE = f"INSERT INTO schedules ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_GET = f"SELECT {_COLUMNS} FROM schedules WHERE id = ?"
-_LIST = f"SELECT {_COLUMNS} FROM schedules WHERE ?1 IS NULL OR owner = ?1 ORDER BY name, id"
+_CREATE = f"INSERT INTO schedules ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
+_GET = f"SELECT {_COLUMNS} FROM schedules WHERE id = ?"  # noqa: S608 - constants
+_LIST = f"SELECT {_COLUMNS} FROM schedules WHERE ?1 IS NULL OR owner = ?1 ORDER BY name, id"  # noqa: S608 - constants
 _DUE = f"""SELECT {_COLUMNS} FROM schedules INDEXED BY schedules_due
-    WHERE enabled = 1 AND next_at <= ? ORDER BY next_at, id LIMIT ?"""
+    WHERE enabled = 1 AND next_at <= ? ORDER BY next_at, id LIMIT ?"""  # noqa: S608 - constants
 _NEXT = "SELECT min(next_at) FROM schedules INDEXED BY schedules_due WHERE enabled = 1 AND next_at IS NOT NULL"
 _IS_NAMED = "SELECT EXISTS (SELECT 1 FROM schedules WHERE owner = ? AND name = ? AND id <> ?)"
 _MOVE_ON = """UPDATE schedules SET next_at = ?, last_at = coalesce(?, last_at), last_task = coalesce(?, last_task)

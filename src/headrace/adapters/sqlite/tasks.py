@@ -16,7 +16,14 @@ from headrace.adapters.sqlite._task_adding import add
 from headrace.adapters.sqlite._task_book import Book
 from headrace.adapters.sqlite._task_claiming import claim
 from headrace.adapters.sqlite._task_editing import (
-    called_back, cancel, change, change_queue, delete, forwarded, purge, retry,
+    called_back,
+    cancel,
+    change,
+    change_queue,
+    delete,
+    forwarded,
+    purge,
+    retry,
 )  # fmt: skip
 from headrace.adapters.sqlite._task_ending import beat, finish, free, sweep
 from headrace.adapters.sqlite._task_finding import find
@@ -25,7 +32,19 @@ from headrace.adapters.sqlite._task_store import TaskStore
 from headrace.adapters.sqlite._task_writer import TaskWriter
 from headrace.errors import Unavailable
 from headrace.model.task import (
-    Added, Beat, Heard, NewTask, Outcome, QueueChanges, Swept, Task, TaskChanges, TaskCount, TaskFilter, TaskQueue, Wanted,
+    Added,
+    Beat,
+    Heard,
+    NewTask,
+    Outcome,
+    QueueChanges,
+    Swept,
+    Task,
+    TaskChanges,
+    TaskCount,
+    TaskFilter,
+    TaskQueue,
+    Wanted,
 )  # fmt: skip
 from headrace.model.task_journal import Entry, Line
 
