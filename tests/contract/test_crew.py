@@ -378,6 +378,15 @@ async def test_short_tasks_are_taken_in_advance_and_all_end(children: Rig) -> No
     assert len(children.ended) == 2_000
 
 
+async def test_half_of_what_is_taken_in_advance_is_gone_before_more_is_taken(children: Rig) -> None:
+    assert isinstance(children.crew, ProcessCrew)
+    children.crew._ahead, children.crew._window = 100, time.monotonic() + 3_600  # as if so many had just been done
+    children.crew.run([task("sleeps") for _ in range(4 + 51)])
+    assert children.crew.room() == 0
+    children.crew.stop([children.crew._waiting[0][1].id])
+    assert children.crew.room() == 50
+
+
 async def test_what_was_taken_in_advance_and_cannot_begin_goes_back(children: Rig) -> None:
     tasks = [task("sleeps", seconds=3) for _ in range(5)]
     ends = await children.end_of(*tasks)

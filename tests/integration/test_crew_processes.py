@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,33 @@ def test_modules_are_found_in_the_current_directory_and_it_shadows_nothing_witho
     assert found.stdout.splitlines() == [f'"{tmp_path}/shop.py"', "['add', 'http.request']"], found.stderr
 
 
+def test_the_handlers_of_the_guide_do_what_it_says(tmp_path: Path) -> None:
+    guide = Path(__file__).resolve().parents[2] / "docs" / "howto" / "write-handlers.md"
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "tasks.py").write_text(guide.read_text().partition("```python\n")[2].partition("```")[0])
+    script = """
+        async def main():
+            crew = await opened(("shop.tasks",))
+            ends = await ended(
+                crew, task(1, "shop.send", b'{"order_id":7}'), task(2, "shop.send", b'{"order_id":0}'),
+                task(3, "shop.send", b'{"order_id":7,"note":"closed"}'), task(4, "shop.count", b'{"numbers":[1,2,3]}'),
+            )
+            for each in ends:
+                print(each.ending, (each.result or b"").decode(), each.error, each.retry_after, sep="|", flush=True)
+            await crew.close(1)
+        asyncio.run(main())
+    """
+    server = start(script, tmp_path)
+    try:
+        assert [line(server) for _ in range(4)] == [
+            'succeeded|{"order":7,"sent":true}|None|None', "failed||there is no order 0|None",
+            "retry||the shop is closed|600.0", "succeeded|6|None|None",
+        ]
+    finally:
+        server.kill()
+        server.wait()
+
+
 def test_a_crew_with_nothing_to_do_costs_nothing(tmp_path: Path) -> None:
     script = """
         async def main():
@@ -133,6 +161,7 @@ def test_a_crew_with_nothing_to_do_costs_nothing(tmp_path: Path) -> None:
     server = start(script, tmp_path)
     try:
         child = int(line(server))
+        time.sleep(0.5)  # it has said so, and lies down
         before = cpu_seconds(child) + cpu_seconds(server.pid)
         waits = [_switches(pid) for pid in (child, server.pid)]
         with pytest.raises(subprocess.TimeoutExpired):

@@ -30,7 +30,7 @@ class ChildProcess(asyncio.Protocol):
         self._on_message = on_message
         self._on_end = on_end
         self._frames = Frames()
-        self._read: Callable[[memoryview | bytes], Message] = msgspec.msgpack.Decoder(Message).decode
+        self._read: Callable[[bytes], Message] = msgspec.msgpack.Decoder(Message).decode
         self._transport: asyncio.Transport | None = None
         self._process: Process | None = None
         self._silent = asyncio.Event()
