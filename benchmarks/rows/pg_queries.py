@@ -7,13 +7,11 @@ from time import perf_counter
 from benchmarks.context import Bench
 from benchmarks.day import Day
 from benchmarks.figure import Figure, TimesAtMost
-from benchmarks.percentile import Latency
 from benchmarks.postgres import OnPostgres, Postgres
 from benchmarks.questions import Query, questions
 from benchmarks.replay import Session, Statement, Touched, record
-from benchmarks.rows.queries import TURNS, Asked, ask, asked_in_turns, sizes
+from benchmarks.rows.queries import ROW, TURNS, Asked, ask, asked_in_turns, figure, sizes
 
-ROW = "queries"
 _LARGEST = "SELECT bucket_id FROM event_days GROUP BY 1 ORDER BY sum(events) DESC LIMIT 1"
 
 
@@ -26,7 +24,7 @@ def measure(bench: Bench, day: Day, server: OnPostgres, postgres: Postgres) -> l
         for query in questions(day.middle, day.last_day if day.days > 1 else None):
             recorded = record(server.url, bucket_id, [variant.target for variant in query.variants])
             asked = _compare(bench, server, query, session, recorded)
-            figures.append(_figure(asked))
+            figures.append(figure(asked, "the same SQL in a plain session", TimesAtMost(1.3, plus=3)))
             touched += [each for statements in recorded for each in session.touched(statements, bucket_id)]
             bench.tell(f"{query.name}: {figures[-1].value:.2f} ms, psql {figures[-1].reference:.2f} ms")
     return [*figures, _partitions(touched)]
@@ -47,20 +45,6 @@ def _compare(
     with server.client() as client:
         sizes(client, query)
         return asked_in_turns(query, lambda: ask(client, query, seconds), replay)
-
-
-def _figure(asked: Asked) -> Figure:
-    ours, plain = Latency.of(asked.over_http), Latency.of(asked.plain)
-    return Figure(
-        row=ROW,
-        name=f"{asked.query.name}, p50",
-        value=ours.p50,
-        unit="ms",
-        against="the same SQL in a plain session",
-        reference=plain.p50,
-        target=TimesAtMost(1.3, plus=3),
-        detail={"p99_ms": ours.p99, "plain_p99_ms": plain.p99, "asked": ours.count},
-    )
 
 
 def _partitions(touched: list[Touched]) -> Figure:

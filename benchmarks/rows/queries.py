@@ -91,20 +91,21 @@ def sizes(client: Client, query: Query) -> list[int]:
 
 
 def figures(asked: list[Asked]) -> list[Figure]:
-    return [_figure(each) for each in asked]
+    return [figure(each, "plain DuckDB", TimesAtMost(1.5, plus=3), each.query.orientation) for each in asked]
 
 
-def _figure(asked: Asked) -> Figure:
+def figure(asked: Asked, against: str, target: TimesAtMost, orientation: str = "") -> Figure:
+    """The median over HTTP, beside that of the same question `against` something plainer."""
     ours, plain = Latency.of(asked.over_http), Latency.of(asked.plain)
     return Figure(
         row=ROW,
         name=f"{asked.query.name}, p50",
         value=ours.p50,
         unit="ms",
-        against="plain DuckDB",
+        against=against,
         reference=plain.p50,
-        target=TimesAtMost(1.5, plus=3),
-        orientation=asked.query.orientation,
+        target=target,
+        orientation=orientation,
         detail={"p99_ms": ours.p99, "plain_p99_ms": plain.p99, "asked": ours.count},
     )
 

@@ -40,6 +40,7 @@ class LifespanApp:
             await receive()
             headrace.services.health.drain()
             headrace.services.history.stop()
+            headrace.services.tasks.stop()
             await headrace.services.tail.stop()
         await send({"type": "lifespan.shutdown.complete"})
 

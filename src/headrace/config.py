@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     queue_url: SecretStr = Field(
         SecretStr(""), description="What is acknowledged and not stored yet, and dead letters; empty: database_url."
     )
+    tasks_url: SecretStr = Field(SecretStr(""), description="Tasks and schedules; empty: database_url.")
     database_direct_url: SecretStr = Field(
         SecretStr(""),
         description="The same database past a pooler, to be woken by it; with PgBouncer and without this: polling.",
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
     )
 
     drain: Literal["on", "off"] = Field("on", description="`off` leaves draining to another process.")
+    tasks: Literal["on", "off"] = Field("on", description="`off` leaves running tasks to another process.")
     migrate: Literal["on", "off"] = Field("on", description="`off` leaves migrations to `headrace migrate`.")
 
     task_modules: str = Field(
@@ -90,6 +92,7 @@ class Settings(BaseSettings):
     tails: int = Field(100, ge=0, description="Live tails at once; beyond: 503.")
     recent_events: int = Field(1_000, ge=0, le=100_000, description="Newest events of a bucket kept at hand.")
 
+    task_days: float = Field(30.0, gt=0, description="Days for which finished tasks are kept.")
     retention_interval: float = Field(60.0, gt=0, description="How often retention is looked after.")
     min_free_bytes: int = Field(256 * _MIB, ge=0, description="With less free disk the server says it is not ready.")
 

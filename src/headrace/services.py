@@ -27,9 +27,15 @@ from headrace.operations.restore import Restore
 from headrace.ports.clock import Clock
 from headrace.ports.metrics import Metrics
 from headrace.query.export import Export
+from headrace.query.exports import Exports
 from headrace.query.reader import Reader
 from headrace.query.saved import SavedSearchDesk
 from headrace.query.tail import Tail
+from headrace.tasks.desk import TaskDesk
+from headrace.tasks.leasing import LeaseDesk
+from headrace.tasks.queues import QueueDesk
+from headrace.tasks.schedules import ScheduleDesk
+from headrace.tasks.submission import Submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,12 @@ class Services:
     saved: SavedSearchDesk
     tail: Tail
     export: Export
+    exports: Exports
+    submission: Submission
+    tasks: TaskDesk
+    leasing: LeaseDesk
+    task_queues: QueueDesk
+    schedules: ScheduleDesk
     dead_letters: DeadLetterDesk
     health: Health
     history: History

@@ -10,10 +10,13 @@ import pytest
 
 from headrace.adapters.memory.clock import MemoryClock
 from headrace.adapters.postgres.events import PostgresEvents, PostgresOptions
+from headrace.adapters.postgres.tasks import PostgresTasks
 from headrace.adapters.sql.database import ControlDatabase
 from headrace.adapters.sql.migrate import migrate
 from tests.contract.batches import NOON
 from tests.contract.stores import STORES, Opener
+from tests.contract.task_tables import NOW, TASK_TABLES, TaskTable
+from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Cluster
 
 
@@ -76,3 +79,50 @@ def events_template(postgres: Cluster) -> str:
 def opener(request: pytest.FixtureRequest) -> Opener:
     """Opens an event store."""
     return STORES[request.param](request)
+
+
+@pytest.fixture(params=TASK_TABLES)
+def task_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def tasks_template(postgres: Cluster) -> str:
+    """The name of a database with an empty task table, which is copied faster than it is made."""
+    name = "tasks_template"
+    postgres.sql(f"CREATE DATABASE {name}")
+
+    async def make() -> None:
+        tasks = await PostgresTasks.open(postgres.url(name), MemoryClock(NOW))
+        await tasks.sweep(NOW)  # makes the day's partition
+        await tasks.close()
+
+    asyncio.run(make())
+    return name
+
+
+@pytest.fixture(scope="session")
+def tasks_pooler(postgres: Cluster) -> Iterator[PgBouncer]:
+    made = PgBouncer(postgres, size=4)
+    yield made.start()
+    made.close()
+
+
+@pytest.fixture
+def task_place(request: pytest.FixtureRequest, task_kind: str, tmp_path: Path) -> Iterator[str]:
+    """Where a task table of the test's own is made: opened there again, it is the same one."""
+    if not task_kind.startswith("postgres"):
+        yield str(tmp_path)
+        return
+    cluster: Cluster = request.getfixturevalue("postgres")
+    url = cluster.create_database(template=request.getfixturevalue("tasks_template"))
+    pooled = task_kind == "postgres-pooled"
+    yield request.getfixturevalue("tasks_pooler").url(url) if pooled else url
+    cluster.drop_database(url)
+
+
+@pytest.fixture
+async def table(task_kind: str, task_place: str) -> AsyncIterator[TaskTable]:
+    opened = await TASK_TABLES[task_kind](task_place)
+    yield opened
+    await opened.close()

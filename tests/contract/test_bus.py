@@ -3,20 +3,73 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
 from headrace.adapters.memory.bus import MemoryBus
+from headrace.adapters.postgres.bus import PostgresBus
+from headrace.adapters.shards.bus import ShardedBus
+from headrace.adapters.system.clock import SystemClock
 from headrace.ports.bus import Bus, Stored
+from tests.support.postgres import Cluster
 
-MAKERS: dict[str, Callable[[], Bus]] = {"memory": MemoryBus}
+Opener = Callable[[], AbstractAsyncContextManager[Bus]]
+
+
+def _memory(_: pytest.FixtureRequest) -> Opener:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Bus]:
+        yield MemoryBus()
+
+    return opened
+
+
+def _postgres(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncContextManager[PostgresBus]]:
+    """Of an empty store."""
+    cluster: Cluster = request.getfixturevalue("postgres")
+    url = cluster.create_database(request.getfixturevalue("events_template"))
+    request.addfinalizer(lambda: cluster.drop_database(url))
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[PostgresBus]:
+        bus = PostgresBus(url, SystemClock())
+        await bus.open()
+        try:
+            yield bus
+        finally:
+            await bus.close()
+
+    return opened
+
+
+def _shards(request: pytest.FixtureRequest) -> Opener:
+    one, other = _postgres(request), _postgres(request)
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Bus]:
+        async with one() as first, other() as second:
+            yield ShardedBus([first, second])
+
+    return opened
+
+
+BUSES: dict[str, Callable[[pytest.FixtureRequest], Opener]] = {
+    "memory": _memory, "postgres": _postgres, "shards": _shards,
+}  # fmt: skip
 WORD = Stored(9, frozenset([1, 2]), frozenset([5]))
 
 
-@pytest.fixture(params=MAKERS)
-def bus(request: pytest.FixtureRequest) -> Bus:
-    return MAKERS[request.param]()
+@pytest.fixture(params=BUSES)
+def opener(request: pytest.FixtureRequest) -> Opener:
+    return BUSES[request.param](request)
+
+
+@pytest.fixture
+async def bus(opener: Opener) -> AsyncIterator[Bus]:
+    async with opener() as opened:
+        yield opened
 
 
 async def arrived(words: list[Stored], count: int = 1) -> list[Stored]:

@@ -5,25 +5,19 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
 
 from headrace.adapters.sql.accounts import SqlAccounts
 from headrace.adapters.sql.audit import SqlAuditOutbox
 from headrace.adapters.sql.buckets import SqlBuckets
 from headrace.adapters.sql.database import ControlDatabase
-from headrace.adapters.sql.engine import file_url, open_engine
+from headrace.adapters.sql.engine import file_url
 from headrace.adapters.sql.keys import SqlKeys
-from headrace.adapters.sql.migrate import HEAD, VERSION_TABLE, configuration, migrate, upgrade
-from headrace.adapters.sql.models import Base
+from headrace.adapters.sql.migrate import HEAD, VERSION_TABLE, configuration, migrate
 from headrace.adapters.sql.saved_searches import SqlSavedSearches
 from headrace.errors import NewerFormat, Unavailable, Unusable
 from headrace.model.account import ApiKey
@@ -31,6 +25,7 @@ from headrace.model.bucket import Bucket, DeletedBucket, Quota
 from headrace.model.principal import Permission, Role
 from headrace.model.saved_search import SavedSearch
 from tests.contract.records import record, user
+from tests.support.migrations import migrated, starts_without_alembic, unlike_the_models
 
 ADA = user(1)
 
@@ -65,25 +60,9 @@ def _parts(statement: str) -> list[str]:
     return [head, *sorted(part.strip() for part in re.split(r",(?![^()]*\))", body)), tail]
 
 
-async def migrated(url: str, revision: str = "head") -> None:
-    """The long way: every migration up to `revision`, one after the other."""
-    engine = open_engine(url, migrating=True)
-    async with engine.begin() as connection:
-        await connection.run_sync(upgrade, revision)
-    await engine.dispose()
-
-
 async def test_models_and_migrations_agree(url: str) -> None:
-    def differences(connection: Connection) -> list[object]:
-        options = {"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": True}
-        found: list[object] = compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
-        return found
-
     await migrated(url)
-    engine = open_engine(url)
-    async with engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
-    await engine.dispose()
+    assert await unlike_the_models(url) == []
 
 
 async def test_a_database_made_from_the_models_is_the_one_that_the_migrations_make(tmp_path: Path) -> None:
@@ -169,15 +148,7 @@ def test_migrations_are_one_numbered_line() -> None:
 
 
 async def test_a_start_on_a_current_database_does_not_load_alembic(url: str, database: ControlDatabase) -> None:
-    program = f"""
-import asyncio, sys
-from headrace.adapters.sql.database import ControlDatabase
-async def main():
-    await (await ControlDatabase.open({url!r})).close()
-asyncio.run(main())
-assert "alembic" not in sys.modules
-"""
-    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], check=True)
+    assert await starts_without_alembic(url)
 
 
 async def test_processes_that_start_at_once_on_a_new_database_all_start(url: str) -> None:

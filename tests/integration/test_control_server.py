@@ -13,17 +13,14 @@ from typing import TypeVar
 
 import psycopg
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import Connection, insert
+from sqlalchemy import insert
 
 from headrace.adapters.sql.audit import SqlAuditOutbox
 from headrace.adapters.sql.buckets import SqlBuckets
 from headrace.adapters.sql.database import ControlDatabase, ControlOptions
-from headrace.adapters.sql.engine import open_engine
 from headrace.adapters.sql.keys import SqlKeys
-from headrace.adapters.sql.migrate import HEAD, VERSION_TABLE, migrate, upgrade
-from headrace.adapters.sql.models import Base, BucketRow, SecretRow
+from headrace.adapters.sql.migrate import HEAD, VERSION_TABLE, migrate
+from headrace.adapters.sql.models import BucketRow, SecretRow
 from headrace.adapters.sql.shared_secret import SqlSharedSecret
 from headrace.adapters.system.clock import SystemClock
 from headrace.errors import Conflict, NewerFormat, OutcomeUnknown, Overloaded, Unavailable, Unsupported, Unusable
@@ -31,6 +28,7 @@ from headrace.model.account import ApiKey
 from headrace.model.bucket import Bucket, DeletedBucket, Quota
 from headrace.model.principal import Role
 from tests.contract.records import record
+from tests.support.migrations import migrated, starts_without_alembic, unlike_the_models
 from tests.support.postgres import Cluster
 
 T = TypeVar("T")
@@ -65,14 +63,6 @@ async def opened(url: str, **options: float) -> AsyncIterator[ControlDatabase]:
         await database.close()
 
 
-async def migrated(url: str, revision: str = "head") -> None:
-    """The long way: every migration up to `revision`, one after the other."""
-    engine = open_engine(url, migrating=True)
-    async with engine.begin() as connection:
-        await connection.run_sync(upgrade, revision)
-    await engine.dispose()
-
-
 def schema(url: str) -> list[tuple[object, ...]]:
     """Columns, constraints and indexes of the tables of the control data."""
     with psycopg.connect(url) as connection:
@@ -94,16 +84,8 @@ def schema(url: str) -> list[tuple[object, ...]]:
 
 
 async def test_models_and_migrations_agree(postgres_url: str) -> None:
-    def differences(connection: Connection) -> list[object]:
-        options = {"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": True}
-        found: list[object] = compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
-        return found
-
     await migrated(postgres_url)
-    engine = open_engine(postgres_url)
-    async with engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
-    await engine.dispose()
+    assert await unlike_the_models(postgres_url) == []
 
 
 async def test_a_database_made_from_the_models_is_the_one_that_the_migrations_make(
@@ -196,15 +178,7 @@ async def test_without_migrating_an_empty_database_is_refused(postgres_url: str)
 
 @pytest.mark.usefixtures("database")
 async def test_a_start_on_a_current_database_does_not_load_alembic(postgres_url: str) -> None:
-    program = f"""
-import asyncio, sys
-from headrace.adapters.sql.database import ControlDatabase
-async def main():
-    await (await ControlDatabase.open({postgres_url!r})).close()
-asyncio.run(main())
-assert "alembic" not in sys.modules
-"""
-    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], check=True)
+    assert await starts_without_alembic(postgres_url)
 
 
 async def test_an_id_is_never_used_again(database: ControlDatabase) -> None:

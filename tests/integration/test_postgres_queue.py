@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from headrace.adapters.postgres import _queue_leases
@@ -260,8 +261,20 @@ async def test_a_put_waits_for_the_disk_although_the_database_does_not(
     postgres: Cluster, postgres_url: str, queue: PostgresQueue, default: str, used: str
 ) -> None:
     postgres.sql(f'ALTER DATABASE "{name_of(postgres_url)}" SET synchronous_commit = {default}')
-    put = PUT.replace("%b", "%s") + " RETURNING current_setting('synchronous_commit')"
-    assert postgres.sql(put, (UUID(int=1), 1, 1, b"x"), database=name_of(postgres_url)) == [(used,)]
+    put = PUT.decode() + " RETURNING current_setting('synchronous_commit')"
+    with psycopg.connect(postgres_url, autocommit=True, cursor_factory=psycopg.RawCursor) as connection:
+        assert connection.execute(put, (UUID(int=1), 1, 1, b"x")).fetchall() == [(used,)]
+
+
+async def test_a_machine_that_vanishes_while_it_receives_a_claim_holds_it_for_seconds(
+    postgres_url: str, queue: PostgresQueue
+) -> None:
+    await queue.put(block(1))
+    claim = {"seconds": 1.0, "me": UUID(int=1), "rows": 1, "events": 1, "bytes": 1}
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        told = connection.execute(CLAIM + ", current_setting('tcp_user_timeout')", claim).fetchall()
+        assert [row[-1] for row in told] == ["15000"]
+        assert connection.execute("SHOW tcp_user_timeout").fetchall() == [("0",)]  # of the next statement, whoever's
 
 
 @pytest.mark.parametrize("setting", ["off", "on"])

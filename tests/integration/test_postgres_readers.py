@@ -106,6 +106,26 @@ async def test_a_caller_that_goes_away_stops_its_statement_and_gives_its_place_b
         assert sleepers(postgres_url) == 0
 
 
+async def test_they_close_while_a_statement_is_being_stopped_that_does_not_stop(
+    postgres_url: str,
+) -> None:
+    stopping = asyncio.Event()
+
+    async def slow_to_stop(_: Connection) -> None:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            stopping.set()
+            await asyncio.sleep(0.2)
+
+    async with reading_from(postgres_url, timeout=0.1) as readers:
+        reading = asyncio.create_task(readers.run(slow_to_stop))
+        await stopping.wait()
+        await readers.close()
+        with pytest.raises(QueryTimeout):
+            await reading
+
+
 async def test_connections_that_died_while_idle_are_replaced(postgres_url: str) -> None:
     async with reading_from(postgres_url, running=3) as readers:
         await asyncio.gather(*(readers.run(asking("SELECT pg_sleep(0.2)")) for _ in range(3)))

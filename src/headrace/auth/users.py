@@ -13,12 +13,13 @@ from headrace.auth import change_letters, letters
 from headrace.auth.guard import Guard
 from headrace.auth.links import new_link
 from headrace.auth.names import may_exist, typed
+from headrace.auth.new_user import new_user
 from headrace.auth.passwords import Passwords, check_new_password
 from headrace.auth.post import Post
-from headrace.auth.rules import check_email, check_name, check_username, gather, invalid
+from headrace.auth.rules import invalid
 from headrace.auth.user_changes import OwnChanges, admin_changes, own_changes, told
 from headrace.errors import Conflict, Forbidden, NotFound, Unauthenticated
-from headrace.kit.ids import format_id, parse_id, uuid7
+from headrace.kit.ids import format_id, parse_id
 from headrace.model.account import Link, LinkPurpose, User, UserChanges
 from headrace.model.audit import AuditRecord
 from headrace.model.bucket import UNSET
@@ -146,7 +147,7 @@ class UserDesk:
         `email-taken`.
         """
         require_admin(principal)
-        user = _new_user(self._clock.now(), username, email, role, password, verified, first_name, last_name)
+        user = new_user(self._clock.now(), username, email, role, password, verified, first_name, last_name)
         if password is not None:
             user = replace(user, password_hash=await self._passwords.hash(password))
         token, link = self._first_link(user)
@@ -275,46 +276,6 @@ class UserDesk:
 
     def _url(self, page: str, token: str) -> str:
         return f"{self._base_url}/{page}?token={token}"
-
-
-def _new_user(
-    now: int,
-    username: str,
-    email: str | None,
-    role: Role,
-    password: str | None,
-    verified: bool,
-    first_name: str | None,
-    last_name: str | None,
-) -> User:
-    """Every field is looked at, so that one answer shows all that is wrong. Raises Invalid."""
-
-    def secret() -> None:
-        if password is not None:
-            check_new_password(password, username, email)
-
-    def verifiable() -> None:
-        if email is None and password is not None and not verified:
-            raise invalid("verified", "must be true for a user without an e-mail address: there is nothing to verify")
-
-    gather(
-        lambda: check_username(username),
-        lambda: email is None or check_email(email),
-        secret,
-        lambda: check_name("first_name", first_name),
-        lambda: check_name("last_name", last_name),
-        verifiable,
-    )
-    return User(
-        id=format_id(uuid7(now)),
-        username=check_username(username),
-        email=None if email is None else check_email(email),
-        role=role,
-        created_at=now,
-        first_name=check_name("first_name", first_name),
-        last_name=check_name("last_name", last_name),
-        verified=verified,
-    )
 
 
 def _is_self(principal: Principal, id: str) -> bool:

@@ -14,6 +14,7 @@ from headrace.model.audit import AuditRecord
 from headrace.model.bucket import AUDIT_BUCKET, DEFAULT_BUCKET, UNSET, Bucket, BucketStats, Unset
 from headrace.model.permission import allowed, may_see, require, require_bucket_maker, unknown_bucket
 from headrace.model.principal import USER, Forget, Permission, Principal, nothing_to_forget
+from headrace.model.task_journal import TASKS_BUCKET
 from headrace.ports.buckets import Buckets
 from headrace.ports.clock import Clock
 from headrace.ports.events import Events
@@ -24,6 +25,7 @@ _REMEMBERED = 10_000
 _SYSTEM = {
     DEFAULT_BUCKET: "Events that have no other place",
     AUDIT_BUCKET: "What administrators did and who signed in",
+    TASKS_BUCKET: "What happened to tasks, and what their handlers logged",
 }
 
 
@@ -67,7 +69,7 @@ class BucketCatalog:
         return bucket
 
     async def ensure_system_buckets(self) -> None:
-        """`default` and `_audit` are there when this returns."""
+        """`default`, `_audit` and `_tasks` are there when this returns."""
         for name, description in _SYSTEM.items():
             if await self._buckets.find(name) is None:
                 try:

@@ -59,9 +59,11 @@ async def first_of(*events: asyncio.Event, or_end_of: asyncio.Task[None] | None 
     """Until one of the events is set, or the task has ended."""
     waiting = [asyncio.create_task(event.wait()) for event in events]
     others = [] if or_end_of is None else [or_end_of]
-    await asyncio.wait([*waiting, *others], return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
+    try:
+        await asyncio.wait([*waiting, *others], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
 def leave_now() -> NoReturn:

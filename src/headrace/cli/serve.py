@@ -17,7 +17,7 @@ def serve(
     ] = None,
     doors: Annotated[
         str | None,
-        typer.Option(help="Answer only these, of events, auth, users, console, operations (HEADRACE_DOORS)."),
+        typer.Option(help="Answer only these, of events, tasks, auth, users, console, operations (HEADRACE_DOORS)."),
     ] = None,
     child: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:

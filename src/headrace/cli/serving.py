@@ -58,6 +58,7 @@ async def _serve(settings: Settings, listening: socket.socket, child: Child | No
             _log.info("stopping", reason="signal" if signals.stop.is_set() else "restore")
             headrace.services.health.drain()
             headrace.services.history.stop()
+            headrace.services.tasks.stop()
             await headrace.services.tail.stop()
             await server.leave(settings.linger if signals.stop.is_set() else 0, signals.hurry)
             server.end()

@@ -34,6 +34,7 @@ _READY_SECONDS = 60.0  # migrations may come first
 _STOP_SECONDS = 10.0  # what a child promises
 _LOOK_SECONDS = 0.05
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0  # before a child that died is replaced, doubling
+_DOUBLINGS = 6  # lead to the longest; after a thousand a float cannot hold it
 _LIVED_SECONDS = 10.0  # after so long the next death counts as the first
 
 
@@ -87,6 +88,7 @@ class Supervisor:
         self._listening = listening
         self._folder = folder
         self._running: list[_Running] = []
+        self._numbers: set[int] = set()  # of these, and of those that are just being started
         self._deaths = 0
         self._stop, self._roll = asyncio.Event(), asyncio.Event()
         self._how: signal.Signals | None = None
@@ -134,12 +136,18 @@ class Supervisor:
         self._stop.set()
 
     async def _spawn(self) -> _Running:
-        number = min(set(range(len(self._running) + 1)) - {one.child.place.number for one in self._running})
+        """Raises OSError when the system starts no process now."""
+        number = min(set(range(len(self._numbers) + 1)) - self._numbers)
         child = Child(self._listening.fileno(), self._lifeline, Place(self._folder, number))
-        process = await asyncio.create_subprocess_exec(
-            *self._command, "--child", str(child),
-            stdin=asyncio.subprocess.DEVNULL, pass_fds=(child.listening, child.lifeline),
-        )  # fmt: skip
+        self._numbers.add(number)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command, "--child", str(child),
+                stdin=asyncio.subprocess.DEVNULL, pass_fds=(child.listening, child.lifeline),
+            )  # fmt: skip
+        except BaseException:
+            self._numbers.discard(number)
+            raise
         running = _Running(child, process, asyncio.get_running_loop().time())
         self._running.append(running)
         running.watch = asyncio.create_task(self._watch(running))
@@ -149,15 +157,29 @@ class Supervisor:
         """See it end, and replace it if nobody wanted that."""
         status = await running.process.wait()
         self._running.remove(running)
+        self._numbers.discard(running.child.place.number)
         if running.is_leaving or self._stop.is_set():
             return
         lived = asyncio.get_running_loop().time() - running.since
         self._deaths = 1 if lived > _LIVED_SECONDS else self._deaths + 1
-        delay = min(_FIRST_DELAY * 2 ** (self._deaths - 1), _LONGEST_DELAY)
-        _log.error("a server process ended", pid=running.process.pid, status=status, next_in_seconds=delay)
-        await _until(self._stop, delay)
-        if not self._stop.is_set() and len(self._running) < self._count:
-            await self._spawn()
+        _log.error("a server process ended", pid=running.process.pid, status=status, next_in_seconds=self._delay)
+        await self._fill()
+
+    async def _fill(self) -> None:
+        """After a pause, as many as there are to be: those that replace each other are one more for a while."""
+        await _until(self._stop, self._delay)
+        while not self._stop.is_set() and len(self._numbers) < self._count:
+            try:
+                await self._spawn()
+            except OSError as exc:  # no memory, no process id: it will not stay like that
+                self._deaths += 1
+                _log.error("no server process can be started", reason=str(exc), next_in_seconds=self._delay)
+                await _until(self._stop, self._delay)
+
+    @property
+    def _delay(self) -> float:
+        doublings = min(max(self._deaths - 1, 0), _DOUBLINGS)
+        return min(_FIRST_DELAY * float(1 << doublings), _LONGEST_DELAY)
 
     async def _is_ready(self, running: _Running) -> bool:
         """Once it serves; False when it ends first, or takes too long, or we are to stop."""
@@ -169,8 +191,17 @@ class Supervisor:
         return False
 
     async def _replace_all(self) -> None:
-        """The next one serves before the old one goes. Stops at the first that does not come up."""
+        """One after the other, and those that died meanwhile."""
         _log.info("replacing the server processes, one after the other")
+        try:
+            if await self._replace_each():
+                _log.info("replaced the server processes")
+        except OSError as exc:
+            _log.error("no new process can be started; the old ones go on", reason=str(exc))
+        await self._fill()
+
+    async def _replace_each(self) -> bool:
+        """The next one serves before the old one goes. False at the first that does not come up."""
         for old in list(self._running):
             if old not in self._running:  # it died, and has been replaced
                 continue
@@ -178,9 +209,9 @@ class Supervisor:
             if not await self._is_ready(new):
                 _log.error("the new process does not serve; the old ones go on", pid=new.process.pid)
                 await self._end(new, signal.SIGTERM)
-                return
+                return False
             await self._end(old, signal.SIGTERM)
-        _log.info("replaced the server processes")
+        return True
 
     async def _end(self, running: _Running, how: signal.Signals) -> None:
         running.is_leaving = True

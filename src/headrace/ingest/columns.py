@@ -14,6 +14,7 @@ from headrace.ingest import wire
 from headrace.ingest.frame import Frame
 from headrace.ingest.wire import LEVEL_INDEX, WireEvent, WireParty
 from headrace.kit.ids import halves
+from headrace.kit.json_text import UNDECODABLE
 from headrace.kit.times import to_datetime
 from headrace.model.event import LEVEL_NAMES, ChosenIds, EventBatch
 
@@ -72,7 +73,7 @@ def _decode(frames: Sequence[Frame]) -> list[WireEvent]:
     lines = frames[0].lines if len(frames) == 1 else b"\n".join([frame.lines for frame in frames])
     try:
         events = wire.decode_lines(lines)
-    except wire.UNDECODABLE as exc:
+    except UNDECODABLE as exc:
         raise Poison(f"an event cannot be decoded: {exc}") from exc
     expected = sum([frame.count for frame in frames])
     if len(events) != expected:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -12,11 +12,11 @@ from headrace.ingest import wire
 from headrace.ingest.frame import Frame
 from headrace.ingest.wire import WireEvent
 from headrace.kit.ids import format_id, halves, joined, parse_id, uuid5, uuid7
+from headrace.kit.json_text import SLICE_BYTES, UNDECODABLE, has_bad_escape
 from headrace.kit.times import DAY
 from headrace.model.bucket import Bucket
 
 _MAX_SPELLED_OUT = 100
-_SLICE_BYTES = 256 * 1024  # about 1 ms of decoding; no line that is too long fits into it
 _NAMESPACE = UUID("6f3a1c52-8f0e-5d9b-9c1e-7d1b8d0f4e21")
 _ALWAYS = wire.Span(None)
 _INDEX_BITS = 20  # > MAX_ITEMS: the place in the body, in the lowest bits of an id derived from an Idempotency-Key
@@ -64,33 +64,6 @@ def _base_id(door: Door, now: int, index: int) -> tuple[int, int]:
     return halves((base >> _INDEX_BITS << _INDEX_BITS) + index)
 
 
-def line_slices(body: bytes) -> Iterator[bytes]:
-    """Whole lines, about `_SLICE_BYTES` together; a line that is longer comes alone."""
-    begin, end = 0, len(body)
-    while begin < end:
-        if end - begin <= _SLICE_BYTES:
-            yield body[begin:] if begin else body
-            return
-        cut = body.rfind(b"\n", begin, begin + _SLICE_BYTES)
-        if cut < 0:
-            cut = body.find(b"\n", begin)
-            cut = end if cut < 0 else cut
-        yield body[begin:cut]
-        begin = cut + 1
-
-
-def array_slices(items: Sequence[bytes]) -> Iterator[bytes]:
-    """The items as lines: in valid JSON a line break is only ever white space between tokens."""
-    begin = size = 0
-    for index, item in enumerate(items):
-        size += len(item) + 1
-        if size > _SLICE_BYTES and index > begin:
-            yield b"\n".join([one.replace(b"\n", b" ") for one in items[begin:index]])
-            begin, size = index, len(item) + 1
-    if begin < len(items):
-        yield b"\n".join([one.replace(b"\n", b" ") for one in items[begin:]])
-
-
 def slice_frame(
     door: Door, now: int, span: wire.Span, lines: bytes, index: int, accepted: Accepted
 ) -> tuple[Frame | None, int]:
@@ -112,11 +85,11 @@ def slice_frame(
 
 def _decode_whole(lines: bytes) -> list[WireEvent] | None:
     """All events of `lines` when each line is one, else None."""
-    if len(lines) > _SLICE_BYTES or wire.has_bad_escape(lines):
+    if len(lines) > SLICE_BYTES or has_bad_escape(lines):
         return None
     try:
         events = wire.decode_lines(lines)
-    except wire.UNDECODABLE:
+    except UNDECODABLE:
         return None
     # Blank lines, two objects on a line, or one on two: the lines have to be told apart.
     return events if len(events) == lines.count(b"\n") + (not lines.endswith(b"\n")) else None
@@ -149,9 +122,9 @@ def _decode_line(line: bytes, span: wire.Span) -> WireEvent | ItemError:
     try:
         line.decode()
         event = wire.decode_one(line)
-    except wire.UNDECODABLE as exc:
+    except UNDECODABLE as exc:
         return wire.undecodable(exc, line)
-    if wire.has_bad_escape(line):
+    if has_bad_escape(line):
         return wire.BAD_ESCAPE
     return wire.flaw(event, span) or event
 

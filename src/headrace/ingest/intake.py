@@ -9,10 +9,11 @@ from headrace.errors import Invalid, Malformed, TooLarge, Unavailable
 from headrace.ingest import wire
 from headrace.ingest.batcher import Batcher
 from headrace.ingest.frame import encode_frame
-from headrace.ingest.framing import Accepted, Door, array_slices, frame_of, line_slices, slice_frame, span_of
+from headrace.ingest.framing import Accepted, Door, frame_of, slice_frame, span_of
 from headrace.ingest.stored import StoredWaiter
 from headrace.ingest.wire import WireEvent
 from headrace.kit.ids import format_id
+from headrace.kit.json_text import UNDECODABLE, array_items, array_slices, has_bad_escape, line_slices
 from headrace.model.metric import EVENTS_REJECTED
 from headrace.ports.clock import Clock
 from headrace.ports.metrics import Metrics
@@ -74,8 +75,8 @@ class Intake:
             raise TooLarge(f"a JSON array may have {MAX_ARRAY_BYTES} bytes; send application/x-ndjson instead")
         try:
             small = len(body) <= _INLINE_BYTES
-            items = wire.array_items(body) if small else await asyncio.to_thread(wire.array_items, body)
-        except wire.UNDECODABLE as exc:
+            items = array_items(body) if small else await asyncio.to_thread(array_items, body)
+        except UNDECODABLE as exc:
             raise Malformed(wire.undecodable(exc, body).detail) from exc
         if len(items) > MAX_ITEMS:
             raise TooLarge(f"more than {MAX_ITEMS} items; send them in several requests")
@@ -138,11 +139,11 @@ def _decode_single(body: bytes, door: Door, now: int) -> WireEvent:
         if not body.isascii():
             body.decode()
         event = wire.decode_one(body)
-    except wire.UNDECODABLE as exc:
+    except UNDECODABLE as exc:
         error = wire.undecodable(exc, body)
         kind = Malformed if error.code in ("invalid-json", "invalid-utf8") else Invalid
         raise kind(error.detail, code=error.code) from exc
-    if wire.has_bad_escape(body):
+    if has_bad_escape(body):
         raise Invalid(wire.BAD_ESCAPE.detail, code=wire.BAD_ESCAPE.code)
     span = span_of(door.bucket, now)
     if wire.oddities((event,), span) and (found := wire.flaw(event, span)):

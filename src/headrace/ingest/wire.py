@@ -12,6 +12,7 @@ import msgspec
 
 from headrace.errors import ItemError
 from headrace.kit.ids import parse_id
+from headrace.kit.json_text import has_bad_escape, is_utf8
 from headrace.kit.times import EPOCH, LATEST, from_epoch, to_datetime
 from headrace.model.event import LEVEL_NAMES, OUTCOMES
 
@@ -49,17 +50,8 @@ _decoder = msgspec.json.Decoder(WireEvent)
 decode_one = _decoder.decode
 decode_lines = _decoder.decode_lines
 """More lenient than NDJSON (two objects may share a line, one may span two): compare its count with the lines."""
-_decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
-UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
-_LONE_SURROGATE = re.compile(
-    rb"\\u[dD][89aAbB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89aAbB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
-)
-_ESCAPE = re.compile(
-    rb"\\u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
-)
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 LEVEL_INDEX = {
     spelling: index for name, index in LEVEL_NAMES.items() for spelling in (name, name.upper(), name.title())
 }
@@ -79,51 +71,6 @@ class Span:
         self.earliest = EPOCH if retained_since is None else max(EPOCH, to_datetime(retained_since))
 
 
-def has_bad_escape(raw: bytes) -> bool:
-    r"""Whether `\u0000` or half a surrogate pair is escaped anywhere. One memchr when there is no backslash."""
-    if b"\\" not in raw or b"\\u" not in raw:
-        return False
-    unescaped = raw.replace(b"\\\\", b"__")  # an escaped backslash does not begin an escape
-    return b"\\u0000" in unescaped or _LONE_SURROGATE.search(unescaped) is not None
-
-
-def _mark_lone_surrogates(raw: bytes) -> bytes:
-    r"""`raw` with each half of a surrogate pair escaped as `\u0000`, which a JSON parser can pass over; same length."""
-    return _ESCAPE.sub(lambda match: b"\\u0000" if match["lone"] else match[0], raw)
-
-
-def array_items(body: bytes) -> list[bytes]:
-    """The items of a JSON array, undecoded. Raises one of UNDECODABLE when it is no array.
-
-    What a decoder stops at although it could tell where the item ends (half a surrogate pair, deep nesting) is left to
-    the item's own check, so that its neighbours are not lost with it.
-    """
-    if has_bad_escape(body):
-        body = _mark_lone_surrogates(body)
-    try:
-        return [bytes(item) for item in _decode_array(body)]
-    except RecursionError:
-        return _split_deep_array(body)
-
-
-def _split_deep_array(body: bytes) -> list[bytes]:
-    """Cut at the commas of the outermost array, without a stack; about 0.3 µs a bracket, comma or string."""
-    items: list[bytes] = []
-    depth = begin = 0
-    for token in _STRUCTURE.finditer(body):
-        mark = token[0]
-        if mark in (b"[", b"{"):
-            depth += 1
-            begin = token.end() if depth == 1 else begin
-        elif (mark == b"," and depth == 1) or (mark in (b"]", b"}") and depth == 1):
-            items.append(body[begin : token.start()])
-            begin = token.end()
-        depth -= mark in (b"]", b"}")
-    if depth or body[begin:].strip():
-        raise msgspec.DecodeError("JSON is malformed: the array does not end")
-    return items
-
-
 def oddities(events: Sequence[WireEvent], span: Span) -> list[WireEvent]:
     """Those that need a closer look by `flaw`, or bring an id: few of usual traffic. One pass, 0.3 µs an event.
 
@@ -140,17 +87,9 @@ def oddities(events: Sequence[WireEvent], span: Span) -> list[WireEvent]:
         or event.id is not None
         or event.dedup_key is not None
         or (raw := bytes(event.attributes))[:1] not in _OBJECT_OR_ABSENT
-        or not (raw.isascii() or _is_utf8(raw))
+        or not (raw.isascii() or is_utf8(raw))
         or ((time := event.time) is not None and (time.__class__ is not datetime or not earliest <= time < LATEST))
     ]
-
-
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def brings_id(event: WireEvent) -> bool:
@@ -170,7 +109,7 @@ def flaw(event: WireEvent, span: Span) -> ItemError | None:
         return ItemError("invalid-outcome", f"`outcome` {event.outcome[:40]!r} is none of success, failure, unknown")
     if bytes(event.attributes)[:1] not in _OBJECT_OR_ABSENT and bytes(event.attributes) != b"null":
         return ItemError("invalid-attributes", "`attributes` must be a JSON object")
-    if not _is_utf8(bytes(event.attributes)):
+    if not is_utf8(bytes(event.attributes)):
         return ItemError("invalid-utf8", "not valid UTF-8")
     return _id_flaw(event) or _time_flaw(event.time, span)
 

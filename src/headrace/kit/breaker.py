@@ -45,7 +45,7 @@ class Breaker:
         self.name = name
         self._monotonic = monotonic
         self._refusal = refusal
-        self._is_failure = is_failure
+        self.is_failure = is_failure
         self._failures = failures
         self._seconds = seconds
         self._waited = waited
@@ -96,7 +96,7 @@ class Breaker:
         try:
             yield
         except Exception as exc:
-            if self._is_failure(exc):
+            if self.is_failure(exc):
                 self._fail(str(exc), self._monotonic() - began)
             else:
                 self._succeed()

@@ -17,7 +17,10 @@ LATEST = datetime(2262, 1, 1, tzinfo=UTC)
 
 _UNITS = {"ms": 1_000, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h|d|w)?\Z", re.ASCII)
+_AGE = re.compile(r"[\d.]+(ms|s|m|h|d|w)", re.ASCII)
+_LOST_PLUS = re.compile(r"(T\d\d:\d\d[\d:.]*) (\d\d:?\d\d)")  # an offset's plus sign that a URL turned into a space
 _MICROSECOND = timedelta(microseconds=1)
+_LATEST = (LATEST - EPOCH) // _MICROSECOND
 
 
 def from_datetime(value: datetime) -> int:
@@ -28,6 +31,11 @@ def from_datetime(value: datetime) -> int:
 def to_datetime(us: int) -> datetime:
     """The aware datetime in UTC. Raises OverflowError outside the years 1 to 9999."""
     return EPOCH + timedelta(microseconds=us)
+
+
+def clamped(us: int) -> int:
+    """The nearest time that an event may have; LATEST included, as an end."""
+    return max(0, min(us, _LATEST))
 
 
 def format_time(us: int) -> str:
@@ -77,6 +85,17 @@ def parse_duration(text: str) -> int:
     if not match:
         raise ValueError(f"{text[:64]!r} is not a duration: write seconds, or 10s, 5m, 1h, 7d")
     return round(float(match[1]) * _UNITS[match[2] or "s"])
+
+
+def parse_time_or_age(text: str, now: int) -> int:
+    """µs of a time, or of an age such as 15m: so long before `now`. Raises ValueError."""
+    text = text.strip()
+    if _AGE.fullmatch(text):
+        return now - parse_duration(text)
+    try:
+        return parse_time(_LOST_PLUS.sub(r"\1+\2", text))
+    except (ValueError, OverflowError) as exc:
+        raise ValueError(f"{text[:64]!r} is neither a time (2026-11-20T12:00:00Z) nor an age (15m, 24h, 7d)") from exc
 
 
 def format_duration(us: int) -> str:

@@ -89,6 +89,11 @@ class Ticket(Tally):
         for total in self.totals:
             total.charged += size
 
+    def charge_rates(self, tasks: int) -> None:
+        """Tasks that were accepted. They count against rates alone: usage, and what a day may have, are of events."""
+        for rate in self.rates:
+            rate.left -= tasks - 1
+
 
 class Gate:
     """`admit` never waits, and says None where `enter` may have to. Both let in one request and take a token."""

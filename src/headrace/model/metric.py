@@ -49,5 +49,11 @@ RECENT_LOOKUPS = Metric("recent_lookups", Kind.COUNTER, "Questions to the recent
 TAILS = Metric("tails", Kind.GAUGE, "Open live tails.")
 RETENTION_DELETED = Metric("retention_deleted", Kind.COUNTER, "Events deleted because their retention had passed.")
 MAILS_SENT = Metric("mails_sent", Kind.COUNTER, "Mails by what became of them: sent, failed, refused when too many waited, lost at the end.", ("result",))
+TASKS_SUBMITTED = Metric("tasks_submitted", Kind.COUNTER, "Tasks made durable and acknowledged.")
+TASKS_CLAIMED = Metric("tasks_claimed", Kind.COUNTER, "Tasks given out under a lease, to our own runner or over HTTP.", ("to",))
+TASKS_FINISHED = Metric("tasks_finished", Kind.COUNTER, "Attempts that ended, by the status that the task came into.", ("status",))
+TASK_WAIT_SECONDS = Metric("task_wait_seconds", Kind.HISTOGRAM, "Time from when a task could run until our runner began it.")
+TASKS_RUNNING = Metric("tasks_running", Kind.GAUGE, "Tasks that our runner runs now.")
+TASK_LEASES_LOST = Metric("task_leases_lost", Kind.COUNTER, "Attempts whose lease ran out before they ended.")
 
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -8,6 +8,8 @@ from __future__ import annotations
 from headrace.errors import Forbidden, NotFound
 from headrace.model.bucket import Bucket
 from headrace.model.principal import USER, VIEWER, Permission, Principal, Role
+from headrace.model.query import EventFilter
+from headrace.model.task_journal import TASKS_BUCKET
 from headrace.model.view import View
 
 
@@ -93,11 +95,20 @@ def _leads(principal: Principal) -> bool:
 
 
 def view(principal: Principal, bucket: Bucket) -> View:
-    """What the caller may read there: the only way to the events. Raises NotFound and Forbidden as `require` does."""
+    """What the caller may read there: the only way to the events. Raises NotFound and Forbidden as `require` does.
+
+    Of `_tasks` everybody may read what became of their own tasks, without a grant, and without seeing the bucket.
+    """
     seen = principal.view
     if seen is None:
+        if _has_tasks_there(principal, bucket) and not allowed(principal, bucket, Permission.READ):
+            return View(bucket, EventFilter(actors=(principal.owner_id or principal.id,)))
         require(principal, bucket, Permission.READ)
         return View(bucket)
     if seen.bucket_id != bucket.id:
         raise unknown_bucket(bucket.name)
     return View(bucket, seen.within)
+
+
+def _has_tasks_there(principal: Principal, bucket: Bucket) -> bool:
+    return bucket.name == TASKS_BUCKET and principal.kind != VIEWER

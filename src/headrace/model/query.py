@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -62,14 +63,25 @@ class EventFilter:
         """Both: what matches this filter and `other`."""
         return replace(self, within=other if self.within is None else self.within.and_within(other))
 
+    def nested(self) -> Iterator[EventFilter]:
+        """This filter and each that it is within, from the inside out."""
+        level: EventFilter | None = self
+        while level is not None:
+            yield level
+            level = level.within
+
     def times(self) -> tuple[int | None, int | None]:
         """(since, until) in which all parts hold, `within` included."""
-        if self.within is None:
-            return self.since, self.until
-        since, until = self.within.times()
-        sinces = [time for time in (since, self.since) if time is not None]
-        untils = [time for time in (until, self.until) if time is not None]
+        sinces = [level.since for level in self.nested() if level.since is not None]
+        untils = [level.until for level in self.nested() if level.until is not None]
         return max(sinces, default=None), min(untils, default=None)
+
+    @property
+    def is_selective(self) -> bool:
+        """Whether anything but the time is asked for, `within` included."""
+        return any(
+            level != EventFilter(since=level.since, until=level.until, within=level.within) for level in self.nested()
+        )
 
 
 EVERYTHING = EventFilter()
@@ -93,6 +105,16 @@ class Search:
     limit: int = 100
     after: Position | None = None
     offset: int = 0
+
+    def times(self) -> tuple[int | None, int | None]:
+        """(since, until) among which the page lies: those of the filter, and from `after` on."""
+        since, until = self.filter.times()
+        if self.after is None:
+            return since, until
+        if self.order == "desc":
+            edge = self.after.time + 1
+            return since, edge if until is None else min(until, edge)
+        return self.after.time if since is None else max(since, self.after.time), until
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ class CatchUp(StrEnum):
 class Schedule(msgspec.Struct, frozen=True, gc=False):
     """`task` is the body of `POST /v1/tasks` as JSON. `cron` has five fields, in the time zone `timezone` (IANA).
 
-    `jitter`: each firing comes up to so many seconds later, by a random time that is fixed for each firing. Times are µs
-    since 1970. `next_at` is the firing's own time, without jitter.
+    `jitter`: each firing comes up to so many seconds later, by a random time that is fixed for each firing. Times are
+    µs since 1970. `next_at` is the firing's own time, without jitter.
     """
 
     id: int

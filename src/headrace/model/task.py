@@ -112,8 +112,8 @@ class Added(msgspec.Struct, frozen=True, gc=False):
 
 
 class TaskFilter(msgspec.Struct, frozen=True, gc=False):
-    """All parts must hold; within a part, any of its values. `since` and `until` are of `created_at`, `until` exclusive.
-    `q`: each must occur, in any case, in the type, the args, the result or the error."""
+    """All parts must hold; within a part, any of its values. `since` and `until` are of `created_at`, `until`
+    exclusive. `q`: each must occur, in any case, in the type, the args, the result or the error."""
 
     owner: str | None = None
     statuses: tuple[Status, ...] = ()
@@ -211,7 +211,8 @@ class QueueChanges(msgspec.Struct, frozen=True, gc=False):
 class TaskQueue(msgspec.Struct, frozen=True, gc=False):
     """A named queue of tasks: its settings, and (of one owner or of all) how many tasks wait and run.
 
-    `concurrency`: tasks running at once; `rate_limit`: tasks begun a second. `oldest`: `created_at` of the oldest queued.
+    `concurrency`: tasks running at once; `rate_limit`: tasks begun a second. `oldest`: `created_at` of the oldest that
+    is queued.
     """
 
     name: str

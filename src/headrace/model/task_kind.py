@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from headrace.errors import ItemError
+from headrace.model.principal import Principal
 from headrace.model.task import DEFAULT_ATTEMPTS, Retry
 
 DEFAULT_TIMEOUT = 600.0  # seconds; long enough for what is no loop, short enough to notice one
+DEFAULT_RETRY = Retry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +20,11 @@ class TaskKind:
 
     name: str
     check: Callable[[bytes], Sequence[ItemError]]
-    retry: Retry = Retry()  # noqa: RUF009  # frozen
+    retry: Retry = DEFAULT_RETRY
     timeout: float = DEFAULT_TIMEOUT
     house: bool = False
     description: str = ""
     max_attempts: int = DEFAULT_ATTEMPTS
     """Of tasks that do not bring their own."""
+    permit: Callable[[Principal, bytes], Awaitable[None]] | None = None
+    """Whether a caller may submit one with these args, where not everybody may. Raises NotFound or Forbidden."""

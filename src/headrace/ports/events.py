@@ -9,6 +9,11 @@ from headrace.model.bucket import BucketStats
 from headrace.model.event import EventBatch, StoredEvent, Written
 from headrace.model.query import EVERYTHING, EventFilter, FacetValue, GroupField, HistogramBar, Search
 
+TOO_LONG = "the query took too long and was stopped: ask for less time, or filter more"
+TOO_MANY = "too many queries at once: try again in a moment"
+TOO_LONG_A_LINE = "the queries before this one take too long: try again in a moment"
+"""What a reader is told by QueryTimeout, and by Overloaded at once or after waiting: the same of every store."""
+
 
 class Events(Protocol):
     """Exactly once: a block written again is skipped, an id that a client chose is stored once in the dedup window.

@@ -36,8 +36,9 @@ class Schedules(Protocol):
     async def fire(
         self, schedule: Schedule, tasks: Sequence[NewTask], next_at: int | None, now: int
     ) -> Sequence[int] | None:
-        """Adds the tasks (as `Tasks.add`: each has an idempotency key made of the schedule and the firing's time, so that
-        no firing makes two) and moves the schedule on to `next_at`, in one transaction; the ids of those that were new.
+        """Adds the tasks (as `Tasks.add`: each has an idempotency key made of the schedule and the firing's time, so
+        that no firing makes two) and moves the schedule on to `next_at`, in one transaction; the ids of those that were
+        new. If there are any, `last_at` is `now` and `last_task` the last of them.
 
         None, with nothing changed, if the schedule is gone, disabled, or its `next_at` is no longer that of `schedule`:
         another process was first.

@@ -51,12 +51,13 @@ class Tasks(Protocol):
         """Each lease that holds lasts until `now` + `seconds`. In the order of `beats`."""
 
     async def finish(self, outcomes: Sequence[Outcome], now: int) -> Sequence[Task | None]:
-        """Ends attempts; the tasks as they are then, in the order of `outcomes`, None where the lease does not hold."""
+        """Ends attempts; the tasks as they are then, in the order of `outcomes`, None where the lease does not hold.
+        A task that was asked to stop is cancelled rather than queued or scheduled again."""
 
     async def sweep(self, now: int) -> Swept:
         """Queues scheduled tasks that are due. Ends leases that ran out: the task is queued again at once, is dead if
-        its attempts are used up, or cancelled if it was asked to stop. Ends, as cancelled, running tasks that were asked
-        to stop more than 30 s ago and that still beat."""
+        its attempts are used up, or cancelled if it was asked to stop. Ends, as cancelled, running tasks that were
+        asked to stop more than 30 s ago and that still beat."""
 
     async def free(self, holder: str, now: int) -> int:
         """Ends the leases of a holder that is gone as if they had run out; how many."""
@@ -73,16 +74,16 @@ class Tasks(Protocol):
         """The newest first, by id; those with an id below `before`. Each part of a filter is served by an index."""
 
     async def change(self, id: int, changes: TaskChanges, now: int) -> Task | None:
-        """The task as it is then; None if there is none. Raises Conflict unless it is scheduled or queued. A `run_at` that
-        lies ahead makes it scheduled, else it is queued."""
+        """The task as it is then; None if there is none. Raises Conflict unless it is scheduled or queued. A `run_at`
+        that lies ahead makes it scheduled, else it is queued."""
 
     async def cancel(self, ids: Sequence[int], now: int) -> Sequence[Task | None]:
-        """Scheduled and queued tasks are cancelled, running ones asked to stop, finished ones left alone. In the order of
-        `ids`, each as it is then."""
+        """Scheduled and queued tasks are cancelled, running ones asked to stop, finished ones left alone. In the order
+        of `ids`, each as it is then."""
 
     async def retry(self, ids: Sequence[int], now: int) -> Sequence[Task | None]:
-        """Those that are RETRIABLE are queued again with `attempt` 0 and without result, error and times; others are left
-        alone. In the order of `ids`, each as it is then."""
+        """Those that are RETRIABLE are queued again with `attempt` 0 and without result, error and times; others are
+        left alone. In the order of `ids`, each as it is then."""
 
     async def delete(self, id: int) -> bool:
         """Whether there was one. Raises Conflict while it is unfinished."""

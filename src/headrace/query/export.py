@@ -7,7 +7,7 @@ space and a place among its readers. What is stored after the start is left out,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from headrace.errors import ItemError, Malformed, Unavailable
@@ -44,8 +44,11 @@ class Export:
         self._events = events
         self._formats = formats
 
-    def open(self, view: View, filter: EventFilter, format: str) -> ExportFile:
-        """Raises Malformed for an unknown format. A store that cannot answer raises with the first piece.
+    def open(
+        self, view: View, filter: EventFilter, format: str, count: Callable[[int], None] | None = None
+    ) -> ExportFile:
+        """Raises Malformed for an unknown format. A store that cannot answer raises with the first piece. `count` is
+        told of events as they go into the file.
 
         Later on its pages are tried again for a while, and then the stream breaks off.
         """
@@ -53,14 +56,18 @@ class Export:
         if chosen is None:
             detail = f"{format[:64]!r} is not a format: write one of {', '.join(self._formats)}"
             raise Malformed(f"{detail}.", items=[ItemError("bad-format", detail, field="format")])
-        chunks = self._chunks(view.bucket, view.narrow(filter), chosen)
+        chunks = self._chunks(view.bucket, view.narrow(filter), chosen, count or _uncounted)
         return ExportFile(chosen.content_type, f"headrace-{view.bucket.name}.{chosen.extension}", chunks)
 
-    async def _chunks(self, bucket: Bucket, filter: EventFilter, format: ExportFormat) -> AsyncIterator[bytes]:
+    async def _chunks(
+        self, bucket: Bucket, filter: EventFilter, format: ExportFormat, count: Callable[[int], None]
+    ) -> AsyncIterator[bytes]:
         writer = format.begin(bucket.name)
         async for page in self._pages(bucket.id, filter):
             for start in range(0, len(page), _SLICE):
-                if piece := await writer.write(page[start : start + _SLICE]):
+                part = page[start : start + _SLICE]
+                count(len(part))
+                if piece := await writer.write(part):
                     yield piece
                 await asyncio.sleep(0)
         if piece := await writer.finish():
@@ -90,6 +97,9 @@ class Export:
             except Unavailable as exc:
                 await asyncio.sleep(exc.retry_after)
         return await self._events.search(search)
+
+
+def _uncounted(events: int) -> None: ...
 
 
 def _next_limit(page: Sequence[StoredEvent]) -> int:

@@ -6,13 +6,12 @@ each store.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from headrace.errors import ItemError, Malformed
-from headrace.kit.times import LATEST, from_datetime, parse_duration, parse_time
+from headrace.kit.times import LATEST, from_datetime, parse_time_or_age
 from headrace.model.event import LEVEL_NAMES, LEVELS, OUTCOMES
 from headrace.model.query import ActionMatch, AttributeMatch, EventFilter, Word
 from headrace.query.text import parse_text
@@ -25,8 +24,6 @@ MAX_PATH_BYTES = 256
 
 _ATTRIBUTE = "attr."
 _END_OF_TIME = from_datetime(LATEST)
-_AGE = re.compile(r"[\d.]+(ms|s|m|h|d|w)", re.ASCII)
-_LOST_PLUS = re.compile(r"(T\d\d:\d\d[\d:.]*) (\d\d:?\d\d)")  # an offset's plus sign that a URL turned into a space
 
 T = TypeVar("T")
 _Parse: TypeAlias = Callable[[Sequence[str], int], object]
@@ -96,24 +93,13 @@ def _each(parse: Callable[[str], T], texts: Sequence[str], _now: int) -> tuple[T
 
 
 def _earliest(texts: Sequence[str], now: int) -> int | None:
-    since = min(_time(text, now) for text in texts)
+    since = min(parse_time_or_age(text, now) for text in texts)
     return None if since <= 0 else min(since, _END_OF_TIME)
 
 
 def _latest(texts: Sequence[str], now: int) -> int | None:
-    until = max(_time(text, now) for text in texts)
+    until = max(parse_time_or_age(text, now) for text in texts)
     return None if until >= _END_OF_TIME else max(until, 0)
-
-
-def _time(text: str, now: int) -> int:
-    """µs since 1970 of a time, or of an age such as 15m: so long before `now`."""
-    text = text.strip()
-    if _AGE.fullmatch(text):
-        return now - parse_duration(text)
-    try:
-        return parse_time(_LOST_PLUS.sub(r"\1+\2", text))
-    except (ValueError, OverflowError) as exc:
-        raise ValueError(f"{text[:64]!r} is neither a time (2026-11-20T12:00:00Z) nor an age (15m, 24h, 7d)") from exc
 
 
 def _level(text: str) -> int:

@@ -32,6 +32,7 @@ from headrace.ports.events import Events
 from headrace.ports.metrics import Metrics
 from headrace.ports.recent import Recent
 from headrace.query import bars
+from headrace.query.busy import Busy, BusyQuery
 from headrace.query.cursor import decode_cursor, encode_cursor
 
 Facets: TypeAlias = dict[str, list[FacetValue]]
@@ -60,7 +61,11 @@ class Histogram:
 class Reader:
     """Each read raises QueryTimeout or Overloaded when the store says so, and Malformed for what cannot be asked."""
 
-    def __init__(self, events: Events, recent: Recent, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self, events: Events, recent: Recent, metrics: Metrics, clock: Clock, busy: Busy | None = None
+    ) -> None:
+        """`busy` is told of each read that the store has to answer."""
+        self._busy = busy
         self._events = events
         self._recent = recent
         self._metrics = metrics
@@ -88,6 +93,8 @@ class Reader:
             if after is None and order == "desc" and wanted == EVERYTHING:
                 events = await self._newest(view.bucket, limit + 1, offset)
             if events is None:  # one more than the page tells whether there is a next one
+                if after is None and not offset:
+                    self._note(view, BusyQuery("list", wanted, order=order, limit=limit))
                 events = await self._events.search(Search(view.bucket.id, wanted, order, limit + 1, after, offset))
         if len(events) <= limit:
             return EventsPage(events, None)
@@ -117,11 +124,12 @@ class Reader:
         width = bars.parse_interval(interval)
         wanted = view.narrow(filter)
         with self._timed("histogram"):
-            span = await self._span(view.bucket, wanted)
+            span = await self.span(view.bucket, wanted)
             if span is None:
                 return Histogram(format_duration(width or bars.auto_interval(0, 0)), [])
             width = width or bars.auto_interval(*span)
             bars.check_bars(*span, width)
+            self._note(view, BusyQuery("histogram", wanted, interval=interval, by=by))
             found = await self._events.histogram(view.bucket.id, wanted, width, by)
         return Histogram(format_duration(width), bars.fill(found, *span, width))
 
@@ -137,8 +145,14 @@ class Reader:
         if not 1 <= limit <= MAX_FACET_VALUES:
             raise _malformed("limit", f"from 1 to {MAX_FACET_VALUES:,} values of each field")
         with self._timed("facets"):
-            wanted = view.narrow(filter)
-            return await self._events.facets(view.bucket.id, wanted, tuple(dict.fromkeys(fields)), limit)
+            wanted, distinct = view.narrow(filter), tuple(dict.fromkeys(fields))
+            self._note(view, BusyQuery("facets", wanted, limit=limit, fields=distinct))
+            return await self._events.facets(view.bucket.id, wanted, distinct, limit)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether there is a recent cache at all."""
+        return self._recent.capacity > 0
 
     async def warm(self, bucket: Bucket) -> None:
         """Load the newest events of `bucket` into the cache, unless it has them. Who comes meanwhile waits for this."""
@@ -150,6 +164,17 @@ class Reader:
             task = self._warming[bucket.id] = asyncio.create_task(self._load(bucket.id, ticket))
             task.add_done_callback(partial(self._warmed, bucket.id))
         await asyncio.shield(task)  # a caller that goes away does not stop it for the others
+
+    async def span(self, bucket: Bucket, filter: EventFilter) -> tuple[int, int] | None:
+        """[since, until) of a filter; where one is missing, from the first or to the last event that matches."""
+        since, until = filter.since, filter.until
+        if since is None or until is None:
+            found = await self._events.time_range(bucket.id, filter)
+            if found is None:
+                return None
+            since = found[0] if since is None else since
+            until = found[1] + 1 if until is None else until
+        return since, until
 
     def _warmed(self, bucket_id: int, task: asyncio.Task[None]) -> None:
         del self._warming[bucket_id]
@@ -171,15 +196,9 @@ class Reader:
             events = self._recent.latest(bucket.id, wanted)
         return None if events is None else events[offset:]
 
-    async def _span(self, bucket: Bucket, filter: EventFilter) -> tuple[int, int] | None:
-        since, until = filter.since, filter.until
-        if since is None or until is None:
-            found = await self._events.time_range(bucket.id, filter)
-            if found is None:
-                return None
-            since = found[0] if since is None else since
-            until = found[1] + 1 if until is None else until
-        return since, until
+    def _note(self, view: View, query: BusyQuery) -> None:
+        if self._busy is not None:
+            self._busy.note(view.bucket.id, query)
 
     @contextmanager
     def _timed(self, query: str) -> Iterator[None]:

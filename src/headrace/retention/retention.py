@@ -43,12 +43,20 @@ class Retention:
         self._metrics = metrics
         self._clock = clock
         self._dedup_window = dedup_window
+        self._well_since: int | None = None
+        """Since when (µs) no step has failed."""
 
     async def step(self) -> int:
         """Delete what is due; how many events went. One bucket that fails keeps no other from its turn.
 
         Raises Unavailable after the others had theirs.
         """
+        well_since, self._well_since = self._well_since or self._clock.now(), None
+        deleted = await self._delete(well_since)
+        self._well_since = well_since
+        return deleted
+
+    async def _delete(self, well_since: int) -> int:
         deleted, failure = 0, None
         oldest_queued = await self._oldest_queued()
         for bucket in await self._buckets.list():
@@ -63,7 +71,7 @@ class Retention:
                 failure = exc
         if failure is not None:
             raise failure
-        await self._forget(oldest_queued)
+        await self._forget(oldest_queued, well_since)
         return deleted
 
     async def _oldest_queued(self) -> int:
@@ -88,9 +96,14 @@ class Retention:
             await self._buckets.purged(gone.id)
         return count
 
-    async def _forget(self, oldest_queued: int) -> None:
-        """Block ids outlive their blocks in the queue; ids of clients outlive the window of each event in there."""
+    async def _forget(self, oldest_queued: int, well_since: int) -> None:
+        """Block ids outlive their blocks in the queue; ids of clients outlive the window of each event in there.
+
+        While a database was away a block may have gone into a spool although the queue had taken it: no id of a block
+        is forgotten until the spools have had an hour to send it once more.
+        """
+        well = self._clock.now() - well_since >= _MARGIN
         await self._events.forget(
-            blocks_before=oldest_queued - _MARGIN,
+            blocks_before=oldest_queued - _MARGIN if well else 0,
             ids_before=oldest_queued - self._dedup_window,
         )

@@ -9,14 +9,15 @@ from functools import cache
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from headrace.model.task import MAX_RESULT_BYTES
 from headrace.services import Services
 from headrace.web import errors
 from headrace.web.answers import encode
-from headrace.web.api import backup, root
+from headrace.web.api import backup, root, tasks
 from headrace.web.client_address import Network
 from headrace.web.console import failures, page, render
 from headrace.web.door import Route
-from headrace.web.doors import ALL, CONSOLE, EVENTS, not_here, routes_of
+from headrace.web.doors import ALL, CONSOLE, not_here, routes_of, writes_of
 from headrace.web.fast_lane import FastLane
 from headrace.web.middleware.access_log import AccessLog
 from headrace.web.middleware.body_limit import BodyLimit
@@ -24,9 +25,9 @@ from headrace.web.middleware.cors import Cors
 from headrace.web.middleware.measure import Measure
 from headrace.web.middleware.request_id import RequestId
 from headrace.web.middleware.security_headers import SecurityHeaders
-from headrace.web.openapi import WRITE_PATH, document
+from headrace.web.openapi import document
 
-_WRITE = re.compile(WRITE_PATH.replace("{bucket}", "[^/]+") + r"\Z")
+_AROUND_A_RESULT = 256 * 1024  # the lease, and lines of a log
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,25 @@ class WebOptions:
 def create_app(services: Services, options: WebOptions) -> ASGIApp:
     """All doors that are open here as one ASGI callable."""
     app: ASGIApp = json_app(services, options)
-    app = BodyLimit(app, options.body_limit, unlimited=frozenset({backup.RESTORE_PATH}))
+    app = BodyLimit(
+        app,
+        options.body_limit,
+        unlimited=frozenset({backup.RESTORE_PATH}),
+        roomy=tasks.COMPLETE_END,
+        room=MAX_RESULT_BYTES + _AROUND_A_RESULT,
+    )
     if options.cors_origins:
         app = Cors(app, options.cors_origins)
     app = SecurityHeaders(app)
     app = Measure(app, services)
     app = AccessLog(app, everything=options.access_log)
     app = RequestId(app)
-    if EVENTS not in options.doors:
+    doors = [door(services) for door in writes_of(options.doors)]
+    if not doors:
         return app
-    return FastLane(app, services, max_body_bytes=options.bodies_max_bytes, trusted_proxies=options.trusted_proxies)
+    return FastLane(
+        app, services, doors, max_body_bytes=options.bodies_max_bytes, trusted_proxies=options.trusted_proxies
+    )
 
 
 def json_app(services: Services, options: WebOptions) -> FastAPI:
@@ -104,8 +114,13 @@ def methods_of(app: FastAPI, path: str, doors: frozenset[str]) -> list[str]:
     for route in app.routes:
         if isinstance(route, Route) and route.path_regex.match(path):
             methods |= route.all_methods
-    if EVENTS in doors and _WRITE.match(path):
+    if any(_written(door.route).match(path) for door in writes_of(doors)):
         methods.add("POST")
     if path.startswith("/static/"):
         methods |= {"GET", "HEAD"}
     return sorted(methods)
+
+
+@cache
+def _written(route: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\{\w+\}", "[^/]+", route) + r"\Z")

@@ -81,12 +81,12 @@ async def readable(request: Request) -> View:
 
 
 async def still_readable(request: Request, view: View) -> bool:
-    """Whether the caller may go on reading that bucket: a stream may outlast the credential that opened it."""
+    """Whether the caller may go on reading so much of that bucket: a stream may outlast what it was opened with."""
     try:
-        services_of(request).view(await identify(request), view.bucket)
+        now = services_of(request).view(await identify(request), view.bucket)
     except HeadraceError:
         return False
-    return True
+    return view.within is not None or now.within is None
 
 
 async def _admin(request: Request) -> Principal:

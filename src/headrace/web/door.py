@@ -18,7 +18,8 @@ from starlette.routing import Match
 
 from headrace.errors import Unsupported
 from headrace.web.deps import FOR_VIEWERS_KEY, authenticate, limit_address
-from headrace.web.params import ATTRIBUTES, Param, check_names, pairs_of
+from headrace.web.param import Param, pairs_of
+from headrace.web.params import ATTRIBUTES, check_names
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -59,7 +60,7 @@ class Door(Route):
         is_open = "security" in extra and (extra["security"] == [] or {} in extra["security"])
         strict = extra.get(UNKNOWN) != "ignored"
         types = frozenset(extra.get("requestBody", {}).get("content", self._body_type()))
-        may_be_empty = self.body_field is not None and not self.body_field.field_info.is_required()
+        may_be_empty = self._may_be_empty(extra)
         for_viewers = extra.get(FOR_VIEWERS) is True
 
         async def checked(request: Request) -> Response:
@@ -80,6 +81,11 @@ class Door(Route):
         if self.body_field is None:
             return []
         return [getattr(self.body_field.field_info, "media_type", "application/json")]
+
+    def _may_be_empty(self, extra: dict[str, Any]) -> bool:
+        if "requestBody" in extra:
+            return not extra["requestBody"].get("required", False)
+        return self.body_field is not None and not self.body_field.field_info.is_required()
 
 
 def _is_empty(request: Request) -> bool:

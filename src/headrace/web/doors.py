@@ -23,14 +23,21 @@ from headrace.web.api import (
     keys,
     metrics,
     oidc,
+    queues,
     root,
+    schedules,
     signing_keys,
     status,
+    tasks,
     usage,
     users,
     viewer_tokens,
 )
 from headrace.web.console import embed, pages
+from headrace.web.write_events import WriteEvents
+from headrace.web.write_tasks import WriteTask, WriteTasks
+
+Write = type[WriteEvents | WriteTask | WriteTasks]
 
 
 class Noun(Protocol):
@@ -39,14 +46,17 @@ class Noun(Protocol):
     routes: APIRouter
 
 
-EVENTS, CONSOLE = "events", "console"
+EVENTS, TASKS, CONSOLE = "events", "tasks", "console"
 DOORS: Mapping[str, tuple[Noun, ...]] = {
     EVENTS: (events, buckets, grants, embed),
+    TASKS: (tasks, queues, schedules),
     "auth": (auth, oidc, signing_keys, viewer_tokens),
     "users": (users, keys),
     CONSOLE: pages.ALL,
     "operations": (usage, dead_letters, status, backup),
 }
+WRITES: Mapping[str, tuple[Write, ...]] = {EVENTS: (WriteEvents,), TASKS: (WriteTask, WriteTasks)}
+"""Those of a door that the fast lane has."""
 ALWAYS: tuple[Noun, ...] = (health, metrics, root)
 """What every process answers about itself."""
 ALL = frozenset(DOORS)
@@ -71,6 +81,13 @@ def routes_of(doors: frozenset[str]) -> Iterator[BaseRoute]:
                 yield from noun.routes.routes
     for noun in ALWAYS:
         yield from noun.routes.routes
+
+
+def writes_of(doors: frozenset[str]) -> Iterator[Write]:
+    """The write doors among these, the busiest first."""
+    for door, writes in WRITES.items():
+        if door in doors:
+            yield from writes
 
 
 def not_here(doors: frozenset[str]) -> str:

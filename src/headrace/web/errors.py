@@ -187,6 +187,8 @@ async def _on_http_exception(request: Request, exc: Exception) -> Response:
         return _method_not_allowed(request)
     error = from_http(exc)
     if exc.status_code == 404:
+        if "POST" in request.app.state.methods_of(request.scope["path"]):  # a write door, which the routes do not know
+            return _method_not_allowed(request)
         return await _nothing_there(request, error)
     return problem_response(request, error)
 

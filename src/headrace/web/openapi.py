@@ -1,4 +1,4 @@
-"""The document at /openapi.json: what FastAPI finds out by itself, the write door that it cannot see, and every answer
+"""The document at /openapi.json: what FastAPI finds out by itself, the write doors that it cannot see, and every answer
 that a door may give."""
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from headrace.model.event import LEVEL_NAMES, OUTCOMES
+from headrace.web import openapi_events, openapi_tasks
 from headrace.web.api.auth import TOKEN_PATH
-from headrace.web.params import BUCKET_PATH, EXAMPLE_ID, MOMENT, UUID
 from headrace.web.schemas import Problem
+from headrace.web.write_events import EVENTS_ROUTE
+from headrace.web.write_tasks import BATCH_ROUTE, TASKS_ROUTE
 
 Json = dict[str, Any]
-WRITE_PATH = "/v1/buckets/{bucket}/events"
 
 _ABOUT = """
 Headrace takes in what must have been **recorded**, acknowledges only what is durable, stores it once, and finds it
@@ -25,6 +25,7 @@ Press *Authorize* and paste the key from `admin.key` in the data directory, or s
 """
 _TAGS = [
     {"name": "Events", "description": "Record, search, count, watch and export."},
+    {"name": "Tasks", "description": "Work that must be done: submit, watch, run from any language, schedule."},
     {"name": "Buckets", "description": "Named sets of events, each with its own access and retention."},
     {"name": "Signing in", "description": "Registering, sessions, links in mail. Open to all; guessing is limited."},
     {"name": "Users", "description": "Who may sign in, and as what."},
@@ -32,6 +33,11 @@ _TAGS = [
     {"name": "Viewer tokens", "description": "Short-lived credentials that read one bucket under a fixed filter."},
     {"name": "Operations", "description": "How the server is doing; dead letters, backup and restore."},
 ]
+_WRITE_DOORS = {
+    EVENTS_ROUTE: openapi_events.write_events,
+    TASKS_ROUTE: openapi_tasks.submit_task,
+    BATCH_ROUTE: openapi_tasks.submit_tasks,
+}
 _REASONS = {
     400: "The request cannot be parsed.",
     401: "Missing or bad credentials.",
@@ -53,7 +59,8 @@ _HEADERS: dict[int, Json] = {
     503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
 }
 _CONFLICTS = frozenset(("make_bucket", "backup", "restore", "make_user", "change_user", "change_me", "delete_user",
-                        "make_setup_link"))
+                        "make_setup_link", "change_task", "cancel_task", "retry_task", "delete_task", "heartbeat",
+                        "complete_task", "fail_task", "release_task", "make_schedule", "change_schedule"))
 _LINKS = frozenset(("verify", "reset_password"))
 _GUESSABLE = frozenset(("register", "login", "token", "refresh", "logout", "ask_password_reset", *_LINKS))
 _BY_PASSWORD = frozenset(("login", "token"))
@@ -83,9 +90,10 @@ def document(app: FastAPI) -> Json:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     _add_problem(schemas)
-    schemas["NewEvent"] = _new_event()
-    schemas["Accepted"] = _accepted()
-    found["paths"].setdefault(WRITE_PATH, {})["post"] = _write_door()
+    schemas["NewEvent"], schemas["Accepted"] = openapi_events.new_event(), openapi_events.accepted()
+    schemas["NewTask"], schemas["ScheduledTask"] = openapi_tasks.new_task(), openapi_tasks.scheduled_task()
+    for path, write_door in _WRITE_DOORS.items():
+        found["paths"].setdefault(path, {})["post"] = write_door()
     for path, operations in found["paths"].items():
         for operation in operations.values():
             _tell_answers(path, operation)
@@ -143,169 +151,3 @@ def _without_noise(node: Any) -> Any:
             and not (key == "title" and isinstance(value, str) and node.keys() & {"type", "anyOf", "$ref", "enum"})
         }
     return [_without_noise(value) for value in node] if isinstance(node, list) else node
-
-
-# --- The write door -----------------------------------------------------------------------------------------------
-
-_EVENT = {
-    "id": EXAMPLE_ID,
-    "level": "info",
-    "service": "billing-api",
-    "action": "invoice.paid",
-    "actor": {"id": "user-1842", "type": "user", "name": "Ada"},
-    "target": {"id": "inv-99311", "type": "invoice"},
-    "outcome": "success",
-    "message": "Invoice 99311 paid",
-    "attributes": {"amount": "129.00", "ip": "203.0.113.7"},
-    "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
-    "span_id": "00f067aa0ba902b7",
-}
-_BATCH = [
-    {"action": "user.login", "actor": "user-1842", "outcome": "success"},
-    {"action": "user.login", "actor": "user-7", "outcome": "failure", "level": "warning", "message": "wrong password"},
-]
-_LINES = '{"message": "starting", "service": "worker"}\n{"message": "ready", "service": "worker", "level": "debug"}\n'
-
-
-def _text(most: int | None = None, **more: Any) -> Json:
-    return {"type": ["string", "null"]} | ({"maxLength": most} if most else {}) | more
-
-
-def _party() -> Json:
-    return {
-        "description": "An id, or an object with it.",
-        "anyOf": [
-            {"type": "string"},
-            {
-                "type": "object",
-                "required": ["id"],
-                "additionalProperties": False,
-                "properties": {"id": {"type": "string"}, "type": _text(), "name": _text()},
-            },
-            {"type": "null"},
-        ],
-    }
-
-
-def _time() -> Json:
-    return {
-        "description": "RFC 3339 with an offset, or an epoch number: seconds, milli-, micro- or nanoseconds.",
-        "anyOf": [
-            {"type": "string", "pattern": f"^{MOMENT}$"},
-            {"type": "number", "minimum": 0, "maximum": 9_214_646_399},
-            {"type": "null"},
-        ],
-        "examples": ["2026-11-20T12:00:00.123Z"],
-    }
-
-
-def _new_event() -> Json:
-    own: Json = {"id": {"type": "string"}, "dedup_key": {"type": "string"}}
-    said = [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("message", "action")]
-    return {
-        "type": "object",
-        "description": "All fields are optional, but one of `message` and `action` must be there. At most 256 KiB.",
-        "additionalProperties": False,
-        "anyOf": said,
-        "properties": {
-            "id": _text(pattern=UUID, description="Your own UUID; kept."),
-            "dedup_key": _text(256, minLength=1, description="Instead of `id`: the same key gives the same id."),
-            "time": _time(),
-            "level": {"enum": [*LEVEL_NAMES, None], "default": "info", "description": "In any case."},
-            "service": _text(),
-            "action": _text(),
-            "actor": _party(),
-            "target": _party(),
-            "outcome": {"enum": [*OUTCOMES, None]},
-            "message": _text(),
-            "attributes": {"type": ["object", "null"], "description": "Kept as it is: every digit, and the order."},
-            "trace_id": _text(),
-            "span_id": _text(),
-        },
-        "not": {"required": list(own), "properties": own},
-    }
-
-
-def _accepted() -> Json:
-    return {
-        "type": "object",
-        "description": "What became of a batch.",
-        "required": ["accepted", "rejected"],
-        "properties": {
-            "accepted": {"type": "integer"},
-            "rejected": {"type": "integer"},
-            "ids": {"type": "array", "items": {"type": "string", "format": "uuid"}, "description": "Of the accepted."},
-            "errors": {"type": "array", "maxItems": 100, "items": {"$ref": "#/components/schemas/ItemErrorAnswer"}},
-        },
-    }
-
-
-def _write_door() -> Json:
-    event = {"$ref": "#/components/schemas/NewEvent"}
-    single = {
-        "type": "object",
-        "required": ["id"],
-        "properties": {"id": {"type": "string", "format": "uuid"}},
-        "additionalProperties": False,
-    }
-    answer = {"application/json": {"schema": {"anyOf": [single, {"$ref": "#/components/schemas/Accepted"}]}}}
-    batch = {"type": "array", "minItems": 1, "maxItems": 100_000, "items": event}
-    return {
-        "tags": ["Events"],
-        "summary": "Record events",
-        "operationId": "record_events",
-        "description": (
-            "One event, an array, or lines (NDJSON). Answered once it is durable. In a batch each item is taken or "
-            "refused for itself; only when every one is refused is the answer 422.\n\nAt most 16 MiB as sent, 64 MiB "
-            "unpacked (an array 4 MiB), 100,000 items. Safe to repeat with `id`, `dedup_key` or `Idempotency-Key`."
-        ),
-        "parameters": [BUCKET_PATH, *_WRITE_PARAMETERS],
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {"anyOf": [event, batch]},
-                    "examples": {
-                        "one": {"summary": "One event", "value": _EVENT},
-                        "several": {"summary": "A batch", "value": _BATCH},
-                    },
-                },
-                "application/x-ndjson": {
-                    "schema": {"type": "string"},
-                    "examples": {"lines": {"summary": "One event a line", "value": _LINES}},
-                },
-            },
-        },
-        "responses": {
-            "201": {"description": "Stored: it can be queried.", "content": answer, "headers": _POSITION},
-            "202": {"description": "Durable: it will be stored, whatever happens.", "content": answer},
-        },
-    }
-
-
-_POSITION: Json = {
-    "Headrace-Position": {
-        "description": "Send it as `Headrace-Read-After`, and a read sees these events whichever copy answers it.",
-        "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
-    }
-}
-
-_WRITE_PARAMETERS: list[Json] = [
-    {
-        "name": "ack", "in": "query", "schema": {"enum": ["durable", "stored"], "default": "durable"},
-        "description": "When to answer. `stored`: 201 once it can be queried; 202 after 10 s without that.",
-    },
-    {
-        "name": "ids", "in": "query", "schema": {"type": "boolean", "default": True},
-        "description": "`false` leaves the ids out of the answer to a batch.",
-    },
-    {
-        "name": "Idempotency-Key", "in": "header",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 256},
-        "description": "Makes the whole request safe to repeat: ids are derived from it.",
-    },
-    {
-        "name": "Content-Encoding", "in": "header", "schema": {"enum": ["identity", "gzip", "deflate", "zstd"]},
-        "description": "How the body is compressed.",
-    },
-]  # fmt: skip

@@ -6,7 +6,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
 
-from headrace.web.params import UUID, Param, one_of, text
+from headrace.web.param import Param, one_of, text
+from headrace.web.params import UUID
 
 T = TypeVar("T")
 UsageBy: TypeAlias = Literal["bucket", "key", "user"]

@@ -11,7 +11,8 @@ from headrace.model.view import View
 from headrace.query.filters import is_filter_param, parse_filter
 from headrace.services import Services
 from headrace.web.answers import attachment, begun
-from headrace.web.params import FORMAT, ask, pairs_of
+from headrace.web.param import ask, pairs_of
+from headrace.web.params import FORMAT
 from headrace.web.positions import position_of
 
 STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}  # or nginx holds events back

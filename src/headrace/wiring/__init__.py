@@ -25,9 +25,11 @@ from headrace.web.fast_lane import App
 from headrace.web.middleware.cors import parse_origins
 from headrace.wiring.adapters import Adapters, open_adapters
 from headrace.wiring.features import Features, build
+from headrace.wiring.house import ensure_schedules
 from headrace.wiring.identity import base_url, sealer_of
 from headrace.wiring.roles import Place, Role, refuse_files
 from headrace.wiring.steps import Step
+from headrace.wiring.tasks import run_crews
 from headrace.wiring.urls import Urls
 from headrace.workers.loop import Pace, run
 
@@ -62,8 +64,8 @@ async def running(settings: Settings, role: Role = "serve", among: Place | None 
             stack.enter_context(DirectoryLock(data))
             await asyncio.to_thread(swap_in, data)
         data.mkdir(parents=True, exist_ok=True)
-        adapters = await open_adapters(settings, stack)
-        async with _started(settings, adapters, options, role, among) as started:
+        adapters = await open_adapters(settings, stack, among)
+        async with _started(settings, adapters, options, role) as started:
             yield started
 
 
@@ -78,24 +80,25 @@ async def migrate(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _started(
-    settings: Settings, ports: Adapters, options: WebOptions, role: Role, among: Place | None
+    settings: Settings, ports: Adapters, options: WebOptions, role: Role
 ) -> AsyncIterator[Running]:
     restart, stopping = asyncio.Event(), asyncio.Event()
     features = build(settings, ports, await sealer_of(settings, ports.control), restart, role)
     services, key_file = features.services, settings.data_dir / "admin.key"
     await services.buckets.ensure_system_buckets()
+    await ensure_schedules(ports.schedules, ports.clock)
     if role == "serve":
         await ensure_admin_key(ports.keys, SystemKeyFile(key_file), ports.clock)
         await features.identity.tokens.ensure_key()
+    crews = await run_crews(features.tasks, settings, ports) if settings.tasks == "on" else []
     async with asyncio.TaskGroup() as loops:
         listening = loops.create_task(features.waiter.run(), name="stored-waiter")
         working = [
             loops.create_task(run(name, step, stopping, pace), name=name)
-            for name, step, pace, roles in [*features.steps, *_telling(ports, among)]
+            for name, step, pace, roles in [*features.steps, *crews, *_telling(ports)]
             if role in roles
         ]
         try:
-            await _warm(services, ports)
             yield Running(create_app(services, options), services, key_file, restart)
         finally:
             await _finish(features)
@@ -104,12 +107,8 @@ async def _started(
             await _end(working)
 
 
-def _telling(ports: Adapters, among: Place | None) -> list[Step]:
-    """One process among several lets the others know what it counted."""
-    if among is None:
-        return []
-    ports.metrics.share(*among)
-    return [Step("metrics", ports.metrics.step, Pace(idle=1.0))]
+def _telling(ports: Adapters) -> list[Step]:
+    return [] if ports.tell_siblings is None else [Step("metrics", ports.tell_siblings, Pace(idle=1.0))]
 
 
 async def _end(working: Sequence[asyncio.Task[None]]) -> None:
@@ -119,13 +118,9 @@ async def _end(working: Sequence[asyncio.Task[None]]) -> None:
         task.cancel()
 
 
-async def _warm(services: Services, ports: Adapters) -> None:
-    for bucket in await ports.buckets.list():
-        await services.reader.warm(bucket)
-
-
 async def _finish(features: Features) -> None:
     """What is still in memory goes where it belongs: events to the queue, counts and mails out."""
+    await features.tasks.close()
     await features.batcher.close()
     await features.meter.close()
     await features.identity.close()

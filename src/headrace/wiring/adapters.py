@@ -5,6 +5,7 @@ The scheme of a URL chooses; no URL is the embedded profile, in the files of the
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from headrace.adapters.prometheus.metrics import PrometheusMetrics
 from headrace.adapters.sql.accounts import SqlAccounts
 from headrace.adapters.sql.audit import SqlAuditOutbox
 from headrace.adapters.sql.buckets import SqlBuckets
+from headrace.adapters.sql.busy_queries import SqlBusyQueries
 from headrace.adapters.sql.database import ControlDatabase, ControlOptions
 from headrace.adapters.sql.keys import SqlKeys
 from headrace.adapters.sql.saved_searches import SqlSavedSearches
@@ -28,20 +30,25 @@ from headrace.ports.accounts import Accounts
 from headrace.ports.audit import AuditOutbox
 from headrace.ports.buckets import Buckets
 from headrace.ports.bus import Bus
+from headrace.ports.busy_queries import BusyQueries
 from headrace.ports.clock import Clock
 from headrace.ports.dead_letters import DeadLetters
 from headrace.ports.events import Events
 from headrace.ports.identity_provider import IdentityProvider
 from headrace.ports.keys import Keys
 from headrace.ports.limiter import Limiter
+from headrace.ports.metrics import Metrics
 from headrace.ports.notifier import Notifier
 from headrace.ports.queue import Queue
 from headrace.ports.recent import Recent
 from headrace.ports.saved_searches import SavedSearches
+from headrace.ports.schedules import Schedules
 from headrace.ports.sessions import Sessions
 from headrace.ports.signing_keys import SigningKeys
 from headrace.ports.snapshot import Snapshot
+from headrace.ports.tasks import Tasks
 from headrace.ports.usage import UsageLedger
+from headrace.wiring.roles import Place
 from headrace.wiring.urls import Urls, control_file_url
 
 if TYPE_CHECKING:
@@ -56,6 +63,7 @@ class Adapters:
     audit: AuditOutbox
     buckets: Buckets
     bus: Bus
+    busy_queries: BusyQueries
     clock: Clock
     control: ControlDatabase
     dead_letters: DeadLetters
@@ -65,23 +73,29 @@ class Adapters:
     identity_provider: IdentityProvider | None
     keys: Keys
     limiter: Limiter
-    metrics: PrometheusMetrics
+    metrics: Metrics
     notifier: Notifier
     queue: Queue
     recent: Recent
     saved_searches: SavedSearches
+    schedules: Schedules
     sessions: Sessions
     signing_keys: SigningKeys
+    tell_siblings: Callable[[], Awaitable[int]] | None
+    """A step that lets the other processes of one server know what this one counted; None when it is alone."""
     spool: SpoolFolder | None
     """Where blocks go while the queue is away; None without HEADRACE_SPOOL."""
     snapshots: tuple[Snapshot, ...]
     """What a backup copies, in this order (see operations/backup.py); empty where a database server keeps the data."""
+    tasks: Tasks
     usage: UsageLedger
 
 
-async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
-    """All of them; `stack` closes them again, the last one first."""
-    clock = SystemClock()
+async def open_adapters(settings: Settings, stack: AsyncExitStack, among: Place | None = None) -> Adapters:
+    """All of them; `stack` closes them again, the last one first. `among`: one of several processes of a server."""
+    clock, metrics = SystemClock(), PrometheusMetrics()
+    if among is not None:
+        metrics.share(*among)
     urls = Urls.of(settings)
     control = await ControlDatabase.open(
         urls.control or control_file_url(settings.data_dir),
@@ -93,11 +107,13 @@ async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
     buckets = SqlBuckets(control)
     events, bus, recent = await _events(settings, urls, buckets, clock, stack)
     queue, dead_letters = await _queue(settings, urls, clock, stack)
+    tasks, schedules = await _tasks(settings, urls, clock, stack)
     return Adapters(
         accounts=SqlAccounts(control),
         audit=SqlAuditOutbox(control),
         buckets=buckets,
         bus=bus,
+        busy_queries=SqlBusyQueries(control),
         clock=clock,
         control=control,
         dead_letters=dead_letters,
@@ -106,15 +122,18 @@ async def open_adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
         identity_provider=_identity_provider(settings, clock, stack),
         keys=SqlKeys(control),
         limiter=await _limiter(settings, urls, clock, stack),
-        metrics=PrometheusMetrics(),
+        metrics=metrics,
         notifier=_notifier(settings, clock),
         queue=queue,
         recent=recent,
         saved_searches=SqlSavedSearches(control),
+        schedules=schedules,
         sessions=SqlSessions(control),
         signing_keys=SqlSigningKeys(control),
+        tell_siblings=None if among is None else metrics.step,
         spool=await _spool(settings, urls, clock, stack),
-        snapshots=_snapshots(queue, events, dead_letters, control) if urls.is_embedded else (),
+        snapshots=_snapshots(tasks, queue, events, dead_letters, control) if urls.is_embedded else (),
+        tasks=tasks,
         usage=SqlUsage(control),
     )
 
@@ -141,6 +160,18 @@ async def _queue(
     from headrace.wiring import postgres
 
     return await postgres.open_queue(settings, urls, clock, stack)
+
+
+async def _tasks(
+    settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack
+) -> tuple[Tasks, Schedules]:
+    if not urls.tasks:
+        from headrace.wiring import embedded
+
+        return await embedded.open_tasks(settings, stack)
+    from headrace.wiring import postgres
+
+    return await postgres.open_tasks(settings, urls, clock, stack)
 
 
 async def _guarantee(settings: Settings, urls: Urls, clock: Clock) -> str:

@@ -11,6 +11,8 @@ from headrace.adapters.memory.limiter import MemoryLimiter
 from headrace.adapters.memory.recent import MemoryRecent
 from headrace.adapters.sqlite.dead_letters import SqliteDeadLetters
 from headrace.adapters.sqlite.queue import SqliteQueue
+from headrace.adapters.sqlite.schedules import SqliteSchedules
+from headrace.adapters.sqlite.tasks import SqliteTasks
 from headrace.config import Settings
 from headrace.ports.bus import Bus
 from headrace.ports.clock import Clock
@@ -19,7 +21,9 @@ from headrace.ports.events import Events
 from headrace.ports.limiter import Limiter
 from headrace.ports.queue import Queue
 from headrace.ports.recent import Recent
+from headrace.ports.schedules import Schedules
 from headrace.ports.snapshot import Snapshot
+from headrace.ports.tasks import Tasks
 
 GUARANTEE = "202 means: committed and flushed on this machine; its disk can still lose it"
 
@@ -36,6 +40,12 @@ async def open_queue(settings: Settings, clock: Clock, stack: AsyncExitStack) ->
     dead_letters = await SqliteDeadLetters.open(settings.data_dir / "dead-letters.db")
     stack.push_async_callback(dead_letters.close)
     return queue, dead_letters
+
+
+async def open_tasks(settings: Settings, stack: AsyncExitStack) -> tuple[Tasks, Schedules]:
+    tasks = await SqliteTasks.open(settings.data_dir / "tasks.db")
+    stack.push_async_callback(tasks.close)
+    return tasks, SqliteSchedules(tasks)
 
 
 def limiter(clock: Clock) -> Limiter:

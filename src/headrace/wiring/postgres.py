@@ -16,6 +16,8 @@ from headrace.adapters.postgres.guarantee import guarantee_of
 from headrace.adapters.postgres.layout import prepare
 from headrace.adapters.postgres.limiter import LIMITER, PostgresLimiter
 from headrace.adapters.postgres.queue import PostgresQueue
+from headrace.adapters.postgres.schedules import PostgresSchedules
+from headrace.adapters.postgres.tasks import PostgresTasks
 from headrace.adapters.shards.bus import ShardedBus
 from headrace.adapters.shards.events import Shard, ShardedEvents
 from headrace.config import Settings
@@ -28,6 +30,8 @@ from headrace.ports.events import Events
 from headrace.ports.limiter import Limiter
 from headrace.ports.queue import Queue
 from headrace.ports.recent import Recent
+from headrace.ports.schedules import Schedules
+from headrace.ports.tasks import Tasks
 from headrace.wiring.urls import Urls
 
 _log = logging.getLogger(__name__)
@@ -68,6 +72,16 @@ async def open_queue(
     dead_letters = await PostgresDeadLetters.open(urls.queue, clock, options=options, migrate=migrate)
     stack.push_async_callback(dead_letters.close)
     return queue, dead_letters
+
+
+async def open_tasks(
+    settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack
+) -> tuple[Tasks, Schedules]:
+    tasks = await PostgresTasks.open(
+        urls.tasks, clock, direct_url=urls.direct, options=_breaker(settings), migrate=settings.migrate == "on"
+    )
+    stack.push_async_callback(tasks.close)
+    return tasks, PostgresSchedules(tasks)
 
 
 async def open_limiter(settings: Settings, urls: Urls, clock: Clock, stack: AsyncExitStack) -> Limiter:

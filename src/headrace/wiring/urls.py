@@ -21,6 +21,7 @@ class Urls:
     control: str
     events: str
     queue: str
+    tasks: str
     direct: str
     replicas: tuple[str, ...]
     shards: tuple[str, ...]
@@ -33,6 +34,7 @@ class Urls:
             control=_checked("control_url", settings.control_url) or everything,
             events=_checked("events_url", settings.events_url) or everything,
             queue=_checked("queue_url", settings.queue_url) or everything,
+            tasks=_checked("tasks_url", settings.tasks_url) or everything,
             direct=_checked("database_direct_url", settings.database_direct_url),
             replicas=_listed("database_replica_urls", settings.database_replica_urls),
             shards=_listed("event_shard_urls", settings.event_shard_urls),
@@ -41,12 +43,12 @@ class Urls:
     @property
     def is_embedded(self) -> bool:
         """Whether everything is in the data directory."""
-        return not (self.control or self.events or self.queue)
+        return not (self.control or self.events or self.queue or self.tasks)
 
     @property
     def needs_directory(self) -> bool:
         """Whether anything is: then one process owns it."""
-        return not (self.control and self.events and self.queue)
+        return not (self.control and self.events and self.queue and self.tasks)
 
     @property
     def profile(self) -> str:

@@ -11,11 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from fastapi.routing import APIRoute
 
-from headrace.web.doors import DOORS, EVENTS
-from headrace.web.openapi import WRITE_PATH
+from headrace.web.doors import DOORS, writes_of
 from tests.support.nginx import Nginx
 
-PORTS = {"events": 8010, "auth": 8011, "users": 8012, "console": 8013, "operations": 8014}
+PORTS = {"events": 8010, "auth": 8011, "users": 8012, "console": 8013, "operations": 8014, "tasks": 8015}
 
 
 class Named(BaseHTTPRequestHandler):
@@ -59,7 +58,7 @@ def asked(gateway: HTTPConnection, method: str, path: str) -> str:
 def test_every_path_of_a_door_goes_to_it(gateway: HTTPConnection, door: str) -> None:
     routes = [route for noun in DOORS[door] for route in noun.routes.routes if isinstance(route, APIRoute)]
     asked_for = {(method, route.path) for route in routes for method in route.methods}
-    asked_for |= {("POST", WRITE_PATH)} if door == EVENTS else set()
+    asked_for |= {("POST", write.route) for write in writes_of(frozenset((door,)))}
     assert asked_for
     wrong = {row: found for row in asked_for if (found := asked(gateway, *row)) != door}
     assert not wrong

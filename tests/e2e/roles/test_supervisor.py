@@ -105,6 +105,44 @@ async def test_sighup_replaces_all_and_there_are_never_fewer(supervised: Callabl
     await asyncio.wait_for(keeping, 10)
 
 
+async def test_one_that_dies_while_another_is_replaced_is_replaced_too(
+    supervised: Callable[[str, int], Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = supervised(READY.format(then=""), 2)
+    assert await supervisor.start()
+    dying = supervisor._running[1].process
+    is_ready = supervisor._is_ready
+
+    async def ready_when_the_other_is_dead(new: object) -> bool:
+        dying.kill()
+        await asyncio.sleep(0.5)  # its watch has looked by then, and there were enough
+        return await is_ready(new)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(supervisor, "_is_ready", ready_when_the_other_is_dead)
+    await supervisor._replace_all()
+    assert len(children()) == 2
+
+
+async def test_it_goes_on_trying_when_the_system_starts_no_process(
+    supervised: Callable[[str, int], Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = supervised(READY.format(then=""), 2)
+    assert await supervisor.start()
+    command, supervisor._command = supervisor._command, ["/no/such/program"]
+    supervisor._running[0].process.kill()
+    await until(lambda: supervisor._deaths >= 3)
+    assert len(children()) == 1
+    supervisor._command = command
+    await until(lambda: len(children()) == 2)
+
+
+async def test_however_often_one_dies_the_pause_stays_short(supervised: Callable[[str, int], Supervisor]) -> None:
+    supervisor = supervised(READY.format(then=""), 1)
+    supervisor._deaths = 5_000
+    assert supervisor._delay == 5.0
+    await supervisor.end()
+
+
 async def test_one_that_does_not_stop_is_killed(
     supervised: Callable[[str, int], Supervisor], monkeypatch: pytest.MonkeyPatch
 ) -> None:

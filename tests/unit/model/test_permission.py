@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from headrace.errors import Forbidden, NotFound
@@ -15,8 +17,11 @@ from headrace.model.permission import (
     require_bucket_maker,
     require_key_maker,
     unknown_bucket,
+    view,
 )
-from headrace.model.principal import Permission, Principal, Role
+from headrace.model.principal import BucketView, Permission, Principal, Role
+from headrace.model.query import EventFilter
+from headrace.model.view import View
 
 BILLING = Bucket(7, "billing", "", None, 0)
 AUDIT = Bucket(2, "_audit", "", None, 0)
@@ -51,6 +56,35 @@ def test_a_grant_on_one_bucket_says_nothing_of_another() -> None:
     other = Bucket(8, "shipping", "", None, 0)
     assert not allowed(caller(Role.USER, READ), other, READ)
     assert not may_see(caller(Role.USER, READ), other)
+
+
+TASKS = Bucket(3, "_tasks", "", None, 0)
+
+
+@pytest.mark.parametrize("kind", ["user", "api_key"])
+@pytest.mark.parametrize(("owner", "actor"), [("ada", "ada"), (None, "k")])
+def test_everybody_reads_of_their_own_tasks_without_seeing_the_bucket(
+    kind: str, owner: str | None, actor: str
+) -> None:
+    somebody = Principal("k", kind, "k", Role.USER, {BILLING.id: frozenset({READ})}, owner_id=owner)
+    assert view(somebody, TASKS) == View(TASKS, EventFilter(actors=(actor,)))
+    assert not may_see(somebody, TASKS)
+    with pytest.raises(NotFound):
+        require(somebody, TASKS, READ)
+    with pytest.raises(NotFound):
+        view(somebody, AUDIT)
+
+
+def test_with_a_grant_all_of_the_tasks_bucket_is_read() -> None:
+    reader = Principal("k", "user", "k", Role.USER, {TASKS.id: frozenset({READ})}, owner_id="k")
+    assert view(reader, TASKS) == view(caller(Role.ADMIN), TASKS) == View(TASKS)
+
+
+def test_a_viewer_token_reads_of_no_task() -> None:
+    holder = Principal("v", "viewer", "v", Role.USER, view=BucketView(BILLING.id, EventFilter()))
+    for principal in (holder, replace(holder, view=None)):
+        with pytest.raises(NotFound):
+            view(principal, TASKS)
 
 
 def test_what_may_not_be_seen_is_answered_as_what_is_not_there() -> None:

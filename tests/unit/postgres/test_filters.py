@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from headrace.adapters.postgres.filters import _successor, condition, is_selective
-from headrace.model.query import EVERYTHING, ActionMatch, AttributeMatch, EventFilter, Word
+from headrace.adapters.postgres.filters import _successor, condition
+from headrace.model.query import ActionMatch, AttributeMatch, EventFilter, Word
 
 POINTS = [*map(chr, (0x20, 0x61, 0x7F, 0x80, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFE, 0x10FFFF))]
 
@@ -30,9 +30,3 @@ def test_no_value_is_part_of_the_sql() -> None:
     sql = condition(1, EventFilter(within=wanted)).sql
     assert "true" not in sql
     assert sql.count("%s") == len(condition(1, wanted).params)
-
-
-def test_only_the_time_is_not_selective() -> None:
-    assert not is_selective(EVERYTHING)
-    assert not is_selective(EventFilter(since=1, within=EventFilter(until=2)))
-    assert is_selective(EventFilter(within=EventFilter(within=EventFilter(min_level=1))))

@@ -201,9 +201,30 @@ async def test_without_control_data_nothing_is_deleted() -> None:
 
 async def test_block_ids_are_kept_an_hour_longer_than_the_oldest_block_in_the_queue() -> None:
     stage = Stage()
-    now = stage.wait(30 * DAY)
+    stage.wait(30 * DAY)
+    await stage.retention.step()
+    now = stage.wait(HOUR)
     await stage.retention.step()
     assert stage.store.forgotten_before == (now - HOUR, now - DAY)
     stage.queue.oldest = now - 3 * DAY
     await stage.retention.step()
     assert stage.store.forgotten_before == (now - 3 * DAY - HOUR, now - 3 * DAY - DAY)
+
+
+async def test_after_an_outage_no_block_is_forgotten_until_spools_have_had_an_hour_to_send_theirs() -> None:
+    stage = Stage()
+    stage.wait(30 * DAY)
+    await stage.retention.step()
+    assert stage.store.forgotten_before is not None
+    assert stage.store.forgotten_before[0] == 0, "this process does not know what was before it"
+    stage.wait(HOUR)
+    stage.buckets.down = True
+    with pytest.raises(Unavailable):
+        await stage.retention.step()
+    stage.buckets.down = False
+    stage.wait(HOUR // 2)
+    await stage.retention.step()
+    assert stage.store.forgotten_before[0] == 0
+    now = stage.wait(HOUR)
+    await stage.retention.step()
+    assert stage.store.forgotten_before == (now - HOUR, now - DAY)

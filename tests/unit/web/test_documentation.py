@@ -69,6 +69,12 @@ CALLS = [
     ("post", "/v1/users/{id}/setup-link"),
     ("get", "/v1/keys"), ("post", "/v1/keys"), ("delete", "/v1/keys/{id}"), ("post", "/v1/viewer-tokens"),
     ("post", "/v1/signing-keys/rotate"), ("get", "/v1/usage"),
+    ("get", "/v1/tasks"), ("post", "/v1/tasks"), ("post", "/v1/tasks/batch"), ("post", "/v1/tasks/bulk"),
+    *((method, "/v1/tasks/{id}") for method in ("get", "patch", "delete")),
+    *(("post", f"/v1/tasks/{{id}}/{verb}") for verb in ("cancel", "retry", "heartbeat", "complete", "fail", "release")),
+    ("get", "/v1/queues"), ("patch", "/v1/queues/{queue}"), ("post", "/v1/queues/{queue}/lease"),
+    ("get", "/v1/schedules"), ("post", "/v1/schedules"), ("post", "/v1/schedules/{id}/run"),
+    *((method, "/v1/schedules/{id}") for method in ("get", "patch", "delete")),
 ]  # fmt: skip
 
 

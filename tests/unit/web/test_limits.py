@@ -18,6 +18,7 @@ from headrace.services import Services
 from headrace.web.client_address import parse_trusted
 from headrace.web.errors import problem
 from headrace.web.fast_lane import FastLane
+from headrace.web.write_events import WriteEvents
 from tests.unit.metering.fakes import Rig, bucket, key
 from tests.unit.web.fakes import Counted, raw, scope_of
 
@@ -72,8 +73,9 @@ class Lane:
             gate=self.rig.gate, intake=self.intake, metrics=Counted(),
         )  # fmt: skip
         lane = FastLane(
-            cast("Any", None), cast("Services", services), max_body_bytes=10**6, trusted_proxies=parse_trusted(trusted)
-        )
+            cast("Any", None), cast("Services", services), [WriteEvents(cast("Services", services))],
+            max_body_bytes=10**6, trusted_proxies=parse_trusted(trusted),
+        )  # fmt: skip
         self._lane = lane
 
     async def post(self, body: bytes = EVENT, *headers: tuple[bytes, bytes], peer: str = "192.0.2.1") -> dict[str, Any]:

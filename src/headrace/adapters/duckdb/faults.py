@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import duckdb
 
 from headrace.errors import Overloaded, Poison, QueryTimeout, Unavailable
+from headrace.ports.events import TOO_LONG
 
 _BAD_DATA = (duckdb.DataError, duckdb.InvalidInputException, duckdb.IntegrityError)
 _OUT_OF_ORDER = (duckdb.OperationalError, duckdb.FatalException, duckdb.InternalError, duckdb.DependencyException)
@@ -23,7 +24,7 @@ def reading() -> Iterator[None]:
     try:
         yield
     except duckdb.InterruptException as exc:
-        raise QueryTimeout("the query took too long and was stopped: ask for less time, or filter more") from exc
+        raise QueryTimeout(TOO_LONG) from exc
     except duckdb.OutOfMemoryException as exc:
         raise Overloaded("the query needs more memory than it may have: ask for less time, or filter more") from exc
     except duckdb.IOException as exc:

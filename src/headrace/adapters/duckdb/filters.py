@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 
 from headrace.adapters.duckdb.attributes import attribute_condition
 from headrace.adapters.duckdb.words import word_condition
-from headrace.kit.times import LATEST, from_datetime
+from headrace.kit.times import clamped
 from headrace.model.query import ActionMatch, EventFilter, Position
-
-_LATEST = from_datetime(LATEST)
 
 Parameter = str | int | bytes | None
 
@@ -39,10 +37,8 @@ def condition(bucket_id: int, wanted: EventFilter) -> Condition:
     """The events of a bucket that match, but for the time: `add_times` adds that."""
     result = Condition()
     result.add("bucket_id = ?", bucket_id)
-    level: EventFilter | None = wanted
-    while level is not None:
+    for level in wanted.nested():
         _add_parts(result, level)
-        level = level.within
     return result
 
 
@@ -65,9 +61,9 @@ def _add_parts(result: Condition, wanted: EventFilter) -> None:
 def add_times(result: Condition, since: int | None, until: int | None) -> Condition:
     """since ≤ time < until, in µs."""
     if since is not None:
-        result.add("time >= make_timestamp(?::BIGINT)", _clamped(since))
+        result.add("time >= make_timestamp(?::BIGINT)", clamped(since))
     if until is not None:
-        result.add("time < make_timestamp(?::BIGINT)", _clamped(until))
+        result.add("time < make_timestamp(?::BIGINT)", clamped(until))
     return result
 
 
@@ -76,22 +72,10 @@ def add_position(result: Condition, after: Position, descending: bool) -> None:
     sign = "<" if descending else ">"
     hi, lo = after.id >> 64, after.id & (1 << 64) - 1
     time = "make_timestamp(?::BIGINT)"
-    result.add(f"time {sign}= {time}", _clamped(after.time))  # alone, so that row groups are pruned by it
+    result.add(f"time {sign}= {time}", clamped(after.time))  # alone, so that row groups are pruned by it
     result.add(
-        f"time {sign} {time} OR id_hi {sign} ? OR (id_hi = ? AND id_lo {sign} ?)", _clamped(after.time), hi, hi, lo
+        f"time {sign} {time} OR id_hi {sign} ? OR (id_hi = ? AND id_lo {sign} ?)", clamped(after.time), hi, hi, lo
     )
-
-
-def is_selective(wanted: EventFilter) -> bool:
-    """Whether anything but the time is asked for."""
-    inner = wanted.within
-    if inner is not None and is_selective(inner):
-        return True
-    return wanted != EventFilter(since=wanted.since, until=wanted.until, within=inner)
-
-
-def _clamped(time: int) -> int:
-    return max(0, min(time, _LATEST))  # every event's time lies in between
 
 
 def _add_actions(result: Condition, actions: Sequence[ActionMatch]) -> None:

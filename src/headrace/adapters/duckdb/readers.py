@@ -12,6 +12,7 @@ import duckdb
 from headrace.adapters.duckdb.arrow import SLICE
 from headrace.adapters.duckdb.faults import reading
 from headrace.errors import Overloaded, QueryTimeout, Unavailable
+from headrace.ports.events import TOO_LONG, TOO_LONG_A_LINE, TOO_MANY
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ class Session:
 
     def _check(self) -> None:
         if self._stopped:
-            raise QueryTimeout("the query took too long and was stopped: ask for less time, or filter more")
+            raise QueryTimeout(TOO_LONG)
 
     def close(self) -> None:
         self._cursor.close()
@@ -84,7 +85,7 @@ class Readers:
     async def run(self, work: Callable[[Session], T]) -> T:
         """What `work` returns. Raises Overloaded, QueryTimeout, or what `work` raises."""
         if self._inside >= self._limit:
-            raise Overloaded("too many queries at once: try again in a moment")
+            raise Overloaded(TOO_MANY)
         self._inside += 1
         try:
             await self._slot()
@@ -97,7 +98,7 @@ class Readers:
             async with asyncio.timeout(self._timeout):
                 await self._slots.acquire()
         except TimeoutError:
-            raise Overloaded("the queries before this one take too long: try again in a moment") from None
+            raise Overloaded(TOO_LONG_A_LINE) from None
 
     async def _start(self, work: Callable[[Session], T]) -> T:
         """The slot is given back when the thread is done, which may be after the caller was cancelled."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headrace.adapters.duckdb.filters import Condition, add_position, add_times, condition, is_selective
+from headrace.adapters.duckdb.filters import Condition, add_position, add_times, condition
 from headrace.adapters.duckdb.readers import Session
 from headrace.adapters.duckdb.rows import COLUMNS, stored_event
 from headrace.adapters.duckdb.schema import ROW_GROUP
@@ -20,12 +20,8 @@ _TAIL_GROWTH = 8
 
 def search(session: Session, wanted: Search, stats: BucketStats) -> list[StoredEvent]:
     descending = wanted.order == "desc"
-    since, until = wanted.filter.times()
-    if wanted.after is not None and descending:
-        until = min(until, wanted.after.time + 1) if until is not None else wanted.after.time + 1
-    elif wanted.after is not None:
-        since = max(since, wanted.after.time) if since is not None else wanted.after.time
-    first = ROW_GROUP if is_selective(wanted.filter) else 8 * (wanted.limit + wanted.offset)
+    since, until = wanted.times()
+    first = ROW_GROUP if wanted.filter.is_selective else 8 * (wanted.limit + wanted.offset)
     found: list[StoredEvent] = []
     offset = wanted.offset
     for window in windows(stats, since, until, wanted.order, first):
@@ -114,7 +110,7 @@ def facets(
     take 86 ms. A filter would have to be applied in each of the scans.
     """
     where = add_times(condition(bucket_id, wanted), *wanted.times())
-    if len(fields) > 1 and is_selective(wanted):
+    if len(fields) > 1 and wanted.is_selective:
         return _facets_together(session, where, fields, limit)
     return {field: _facet(session, where, field, limit) for field in fields}
 

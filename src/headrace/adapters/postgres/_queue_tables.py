@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from headrace.adapters.postgres.layout import Layout
+from headrace.model.block import Block
 
 # In a queue every row lives a second: it is inserted, leased and deleted.
 # - fillfactor: the lease is a new version of the row, which finds room on the same page and so touches no index.
@@ -58,12 +59,24 @@ WAITS_FOR_DISK = """(SELECT set_config('synchronous_commit', CASE current_settin
     WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)) <> 'off'"""
 PUT = f"""
     INSERT INTO queue_blocks (block_id, events, size, payload)
-    SELECT %b::uuid, %b::integer, %b::integer, %b::bytea WHERE {WAITS_FOR_DISK}
-"""
+    SELECT $1::uuid, $2::integer, $3::integer, $4::bytea WHERE {WAITS_FOR_DISK}
+""".encode()
+
+
+def put_values(block: Block) -> list[bytes]:
+    """What `PUT` takes, in the binary format."""
+    numbers = (number.to_bytes(4, "big") for number in (block.events, len(block.payload)))
+    return [block.id.to_bytes(16, "big"), *numbers, block.payload]
+
 
 # A lease that a crash of the server undoes was a lease of nobody, and the store skips a block that comes again: only
 # `PUT` waits for the disk.
 _NO_WAIT = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
+
+# The rows are sent before the commit: to a machine that has vanished, until the server's TCP gives up, which takes a
+# quarter of an hour, and nobody else gets those blocks. This is the server's half of the `tcp_user_timeout` that our
+# connections have; as a setting of the connection (`options`) a pooler would refuse it.
+_VANISHED = "(SELECT set_config('tcp_user_timeout', '15000', true)) IS NOT NULL"
 
 # The oldest that are free, up to a count of rows (which are locked for the moment of this statement); of these the
 # first, and those that fit.
@@ -82,7 +95,7 @@ CLAIM = f"""
             WINDOW upto AS (ORDER BY seq ROWS UNBOUNDED PRECEDING)
         ) AS running
         WHERE place = 1 OR (events <= %(events)s AND before < %(bytes)s)
-    )) AND {_NO_WAIT}
+    )) AND {_NO_WAIT} AND {_VANISHED}
     RETURNING seq, block_id, events, payload
 """  # noqa: S608 - our own text
 RENEW = f"""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -26,6 +26,7 @@ _POLL_UNHEARD_SECONDS = 0.2
 _ASK_SECONDS = 5.0
 _OWN_REMEMBERED = 1_000
 _AT_ONCE = 200
+_NOTHING: frozenset[int] = frozenset()
 _NEWEST = "SELECT last_seq FROM event_position"
 _SINCE = "SELECT last_seq, bucket_ids, block_ids FROM event_batches WHERE last_seq > %s ORDER BY last_seq LIMIT %s"
 
@@ -43,7 +44,7 @@ class PostgresBus:
         self._listeners: dict[object, Callable[[Stored], None]] = {}
         self._woken = asyncio.Event()
         self._known: int | None = None
-        self._own: deque[int] = deque(maxlen=_OWN_REMEMBERED)  # told here already, at once
+        self._own: OrderedDict[int, frozenset[int]] = OrderedDict()  # position → blocks that were told here at once
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -60,7 +61,9 @@ class PostgresBus:
         await self._database.close()
 
     async def publish(self, stored: Stored) -> None:
-        self._own.append(stored.last_seq)
+        self._own[stored.last_seq] = stored.block_ids
+        while len(self._own) > _OWN_REMEMBERED:
+            self._own.popitem(last=False)
         self._tell(stored)
         self.announce()
 
@@ -109,8 +112,9 @@ class PostgresBus:
             found = await (await connection.execute(_SINCE, (self._known, _AT_ONCE))).fetchall()
         for last_seq, bucket_ids, block_ids in found:
             self._known = last_seq
-            if last_seq not in self._own:
-                blocks = frozenset(block.int for block in block_ids)
+            blocks = frozenset(block.int for block in block_ids)
+            # Of blocks that came again nothing is stored, and their word has the position of somebody else's batch.
+            if not blocks <= self._own.get(last_seq, _NOTHING):
                 self._tell(Stored(last_seq, frozenset(bucket_ids), blocks))
         return len(found)
 

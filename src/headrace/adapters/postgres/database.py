@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -14,29 +13,32 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool
 
 from headrace.adapters.postgres.faults import NotConnected, is_failure, reading, writing
 from headrace.errors import Unavailable, Unusable
-from headrace.kit.breaker import Breaker, State
+from headrace.kit.breaker import Breaker
+from headrace.kit.trials import Trials
 from headrace.ports.clock import Clock
-
-_log = logging.getLogger(__name__)
 
 Connection: TypeAlias = "psycopg.AsyncConnection[tuple[Any, ...]]"
 
 _PARAMETERS = {
     "application_name": "headrace",
-    "connect_timeout": "5",
+    "connect_timeout": "2",  # for each host; the least that libpq takes
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "15000",
 }
-_PATIENCE = 6.0  # seconds for a connection of the pool: one more than `connect_timeout`
+_PATIENCE = 6.0  # seconds for a connection of the pool: past two hosts that do not answer, to a third
 _TRIAL_SECONDS = 3.0
+_POOL_SEES_SECONDS = 30.0  # a connection now and then, since it closes what is an hour old
 _RECONNECT_SECONDS = 0.0  # the pool's own retries would keep those who wait from hearing of it; ours are the breaker's
-_ENDS_CONNECTION = (errors.ReadOnlySqlTransaction, errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
+
+ENDS_CONNECTION = (errors.ReadOnlySqlTransaction, errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
+"""The server is not what it was: the next connection finds the right one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,10 @@ class Database:
         self.conninfo = conninfo(url)
         self.breaker = Breaker(
             name, clock.monotonic, Unavailable, is_failure,
-            failures=options.failures, seconds=options.seconds, on_open=self._begin_trials,
+            failures=options.failures, seconds=options.seconds, on_open=lambda: self._trials.begin(self.breaker),
         )  # fmt: skip
-        self._pause = options.seconds
-        self._trials: asyncio.Task[None] | None = None
+        self._monotonic = clock.monotonic
+        self._trials = Trials(self._try, options.seconds)
         self._pool = AsyncConnectionPool(
             self.conninfo,
             kwargs={"autocommit": True, "prepare_threshold": None},
@@ -75,6 +77,9 @@ class Database:
             name=name,
         )
         self._in_use = 0
+        self._waiting = 0  # for a connection of the pool
+        self._at_hand: Connection | None = None
+        self._pool_sees_at = clock.monotonic() + _POOL_SEES_SECONDS
         self._returning: set[asyncio.Task[None]] = set()
         self._refused: asyncio.Future[None] | None = None
 
@@ -84,9 +89,9 @@ class Database:
 
     async def close(self) -> None:
         """Let go of every connection."""
-        if self._trials is not None:
-            self._trials.cancel()
-            await asyncio.gather(self._trials, return_exceptions=True)
+        await self._trials.close()
+        if (connection := self._pick_up()) is not None:
+            await self._return(connection)
         await self._pool.close()
 
     @asynccontextmanager
@@ -101,17 +106,45 @@ class Database:
         try:
             with _deadline(connection, seconds):
                 yield connection  # the pool rolls back what is left open; to commit nothing would cost 40 µs
-        except _ENDS_CONNECTION:
-            await connection.close()  # the server is not what it was: the next one finds the right one
+        except ENDS_CONNECTION:
+            await connection.close()
             raise
         finally:
             self._in_use -= 1
-            # In a task of its own: a caller may be cancelled at any step (anyio does it again and again when a client
-            # hangs up), and a connection that is lost on its way back is missing for good.
-            await asyncio.shield(self._return(connection))
+            if not self._keep_at_hand(connection):
+                # In a task of its own: a caller may be cancelled at any step (anyio does it again and again when a
+                # client hangs up), and a connection that is lost on its way back is missing for good.
+                await asyncio.shield(self._return(connection))
+
+    def _keep_at_hand(self, connection: Connection) -> bool:
+        """Whether it is kept for the next use: its way through the pool costs as much as a short statement.
+
+        Nobody waits for the pool while one is at hand, so it is missing to nobody.
+        """
+        idle = connection.pgconn.transaction_status == TransactionStatus.IDLE
+        if self._at_hand is not None or self._waiting or not idle or self._pool.closed:
+            return False
+        if self._monotonic() >= self._pool_sees_at:
+            self._pool_sees_at = self._monotonic() + _POOL_SEES_SECONDS
+            return False
+        self._at_hand = connection
+        return True
+
+    def _pick_up(self) -> Connection | None:
+        connection, self._at_hand = self._at_hand, None
+        return connection
 
     async def _take(self, seconds: float) -> Connection:
-        """From the pool; a server that takes no connections is told of at once, and not when the time is up."""
+        if (connection := self._pick_up()) is not None:
+            return connection
+        self._waiting += 1
+        try:
+            return await self._take_from_pool(seconds)
+        finally:
+            self._waiting -= 1
+
+    async def _take_from_pool(self, seconds: float) -> Connection:
+        """A server that takes no connections is told of at once, and not when the time is up."""
         if self._pool.get_stats().get("pool_available"):
             return await self._pool.getconn(seconds)
         if self._refused is None:
@@ -147,21 +180,10 @@ class Database:
         returning.add_done_callback(self._returning.discard)
         return returning
 
-    def _begin_trials(self) -> None:
-        self._trials = asyncio.create_task(self._try_until_well(), name=f"trials of {self.name}")
-
-    async def _try_until_well(self) -> None:
-        """So that no request waits for a server that may still hang."""
-        while self.breaker.state is not State.CLOSED:
-            await asyncio.sleep(self._pause)
-            try:
-                with self.breaker.trial(), reading(self.name):
-                    async with self.connection(_TRIAL_SECONDS) as connection:
-                        await connection.execute("SELECT 1")
-            except Unavailable:
-                continue
-            except Exception:  # noqa: BLE001 - without this task the breaker would stay open for good
-                _log.exception("%s is tried again after an error", self.name)
+    async def _try(self) -> None:
+        with reading(self.name):
+            async with self.connection(_TRIAL_SECONDS) as connection:
+                await connection.execute("SELECT 1")
 
     @asynccontextmanager
     async def asking(self, seconds: float) -> AsyncIterator[Connection]:

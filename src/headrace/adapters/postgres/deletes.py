@@ -13,7 +13,10 @@ from headrace.kit.times import to_datetime
 
 _SLICE = 5_000  # events in one transaction: about 0.1 s
 _DAYS = "SELECT day, events FROM event_days WHERE bucket_id = %s AND (%s::date IS NULL OR day <= %s) ORDER BY day"
-_ALONE = "SELECT NOT EXISTS (SELECT 1 FROM event_days WHERE day = %s AND bucket_id <> %s)"
+# As it is now: another process may have dropped the partition, and new events of the day lie in the default one.
+_ALONE = """
+SELECT to_regclass(%s) IS NOT NULL AND NOT EXISTS (SELECT 1 FROM event_days WHERE day = %s AND bucket_id <> %s)
+"""
 _DELETE = """
 WITH doomed AS (
     SELECT tableoid AS part, ctid AS place FROM events
@@ -59,7 +62,7 @@ class Deleter:
                 await connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
                 if not await _alone(connection, bucket_id, day):
                     return False
-                await connection.execute(SQL("DROP TABLE IF EXISTS {}").format(Identifier(name_of(day))))
+                await connection.execute(SQL("DROP TABLE {}").format(Identifier(name_of(day))))
                 await connection.execute("DELETE FROM event_days WHERE day = %s", (day,))
         except (errors.LockNotAvailable, errors.DeadlockDetected):
             return False
@@ -68,7 +71,8 @@ class Deleter:
 
 
 async def _alone(connection: Connection, bucket_id: int, day: date) -> bool:
-    found = await connection.execute(_ALONE, (day, bucket_id))
+    """Whether there is a partition of the day, and no other bucket's events are in it."""
+    found = await connection.execute(_ALONE, (name_of(day), day, bucket_id))
     return await found.fetchone() == (True,)
 
 

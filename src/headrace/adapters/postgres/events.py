@@ -16,7 +16,7 @@ from headrace.adapters.postgres.deletes import Deleter
 from headrace.adapters.postgres.layout import prepare
 from headrace.adapters.postgres.partitions import Partitions
 from headrace.adapters.postgres.readers import Readers
-from headrace.adapters.postgres.schema import LAYOUT
+from headrace.adapters.postgres.schema import ID_PARTITIONS, LAYOUT
 from headrace.adapters.postgres.turns import Turns
 from headrace.adapters.postgres.writer import Prepared, events_by_day, try_out, write
 from headrace.errors import Unsupported, Unusable
@@ -35,9 +35,11 @@ _ASK_SECONDS = 5.0
 WRITERS = 3  # one writes, one deletes, one answers what is stored
 _STORED = "SELECT DISTINCT block_id FROM stored_blocks WHERE block_id = ANY(%s) AND bucket_id = %s"
 _CLAIM = "INSERT INTO event_shard VALUES (%s) ON CONFLICT DO NOTHING"
+# One partition of the ids at a time: of all together there may be more than can be deleted before the time is up, and
+# what is undone then is more the next time.
 _FORGET = (
     "DELETE FROM stored_blocks WHERE stored_at < %(blocks)s",
-    "DELETE FROM event_ids WHERE seen_at < %(ids)s",
+    *(f"DELETE FROM event_ids_{part} WHERE seen_at < %(ids)s" for part in range(ID_PARTITIONS)),  # noqa: S608 - ours
     "DELETE FROM event_batches WHERE stored_at < %(now)s - interval '1 day'",
 )
 
@@ -159,8 +161,8 @@ class PostgresEvents:
             "ids": to_datetime(max(0, ids_before)),
             "now": to_datetime(self._clock.now()),
         }
-        async with self._writing.changing(_CHANGE_SECONDS) as connection:
-            for statement in _FORGET:
+        for statement in _FORGET:
+            async with self._writing.changing(_CHANGE_SECONDS) as connection:
                 await connection.execute(statement, params)
 
     async def size(self) -> tuple[int, int]:

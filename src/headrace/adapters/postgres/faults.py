@@ -10,6 +10,8 @@ from psycopg import errors
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from headrace.errors import OutcomeUnknown, Overloaded, Poison, QueryTimeout, Unavailable
+from headrace.kit.first_line import first_line
+from headrace.ports.events import TOO_LONG
 
 
 class NotConnected(psycopg.OperationalError):
@@ -30,13 +32,13 @@ def reading(what: str) -> Iterator[None]:
     try:
         yield
     except errors.QueryCanceled as exc:
-        raise QueryTimeout("the query took too long and was stopped: ask for less time, or filter more") from exc
+        raise QueryTimeout(TOO_LONG) from exc
     except errors.OutOfMemory as exc:
         raise Overloaded("the query needs more memory than there is: ask for less time, or filter more") from exc
     except _POOL as exc:
         raise Unavailable(f"{what} cannot be reached: no connection") from exc
     except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as exc:
-        raise Unavailable(f"{what} cannot be reached: {_first_line(exc)}") from exc
+        raise Unavailable(f"{what} cannot be reached: {first_line(exc)}") from exc
 
 
 @contextmanager
@@ -46,15 +48,15 @@ def writing(what: str) -> Iterator[None]:
     try:
         yield
     except errors.IntegrityError as exc:
-        raise Unavailable(f"{what} was changed by another at the same moment: {_first_line(exc)}") from exc
+        raise Unavailable(f"{what} was changed by another at the same moment: {first_line(exc)}") from exc
     except (psycopg.DataError, errors.ProgramLimitExceeded, UnicodeError) as exc:
-        raise Poison(f"cannot be stored: {_first_line(exc)}") from exc
+        raise Poison(f"cannot be stored: {first_line(exc)}") from exc
     except errors.QueryCanceled as exc:
         raise Unavailable(f"{what} took too long to write") from exc
     except _POOL as exc:
         raise Unavailable(f"{what} cannot be reached: no connection") from exc
     except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as exc:
-        raise Unavailable(f"{what} cannot be written: {_first_line(exc)}") from exc
+        raise Unavailable(f"{what} cannot be written: {first_line(exc)}") from exc
 
 
 @contextmanager
@@ -67,14 +69,10 @@ def committing(what: str) -> Iterator[None]:
         raise Unavailable(f"{what} cannot be reached: no connection") from exc
     except psycopg.Error as exc:
         if exc.diag.severity_nonlocalized == "ERROR":  # not FATAL, which may come after the commit
-            raise Unavailable(f"{what} cannot be written: {_first_line(exc)}") from exc
+            raise Unavailable(f"{what} cannot be written: {first_line(exc)}") from exc
         raise unknown_outcome(what, exc) from exc
 
 
 def unknown_outcome(what: str, error: Exception) -> OutcomeUnknown:
     """The connection was lost when the commit may have been done already."""
-    return OutcomeUnknown(f"the connection to {what} was lost in mid-commit: {_first_line(error)}")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    return OutcomeUnknown(f"the connection to {what} was lost in mid-commit: {first_line(error)}")

@@ -11,10 +11,9 @@ from uuid import UUID
 from headrace.adapters.postgres.attributes import attribute_condition
 from headrace.adapters.postgres.schema import LONGEST_INDEXED, fits
 from headrace.adapters.postgres.search_text import folded
-from headrace.kit.times import LATEST, from_datetime, to_datetime
+from headrace.kit.times import clamped, to_datetime
 from headrace.model.query import ActionMatch, EventFilter, Position, Word
 
-_LATEST = from_datetime(LATEST)
 _LIKE = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
 _SURROGATES = range(0xD800, 0xE000)  # no characters: none of them is in a text
 
@@ -59,10 +58,8 @@ def condition(bucket_id: int, wanted: EventFilter) -> Condition:
     """The events of a bucket that match, but for the time: `add_times` adds that."""
     result = Condition()
     result.add("bucket_id = %s", bucket_id)
-    level: EventFilter | None = wanted
-    while level is not None:
+    for level in wanted.nested():
         _add_parts(result, level)
-        level = level.within
     return result
 
 
@@ -95,18 +92,6 @@ def add_position(result: Condition, after: Position, descending: bool) -> None:
     """Strictly beyond `after` in the order (time, id)."""
     sign = "<" if descending else ">"
     result.add(f"(time, id) {sign} (%s, %s)", to_datetime(clamped(after.time)), UUID(int=after.id))
-
-
-def is_selective(wanted: EventFilter) -> bool:
-    """Whether anything but the time is asked for."""
-    inner = wanted.within
-    if inner is not None and is_selective(inner):
-        return True
-    return wanted != EventFilter(since=wanted.since, until=wanted.until, within=inner)
-
-
-def clamped(time: int) -> int:
-    return max(0, min(time, _LATEST))  # every event's time lies in between
 
 
 def _add_actions(result: Condition, actions: Sequence[ActionMatch]) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from headrace.adapters.postgres.database import Connection
-from headrace.adapters.postgres.filters import Condition, add_times, condition, is_selective
+from headrace.adapters.postgres.filters import Condition, add_times, condition
 from headrace.adapters.postgres.rows import Y2K, fetch
 from headrace.adapters.postgres.windows import held, stored_days
 from headrace.kit.times import DAY
@@ -23,7 +23,7 @@ _FACET_COLUMNS = {"actor": "actor_id", "target": "target_id"}
 async def histogram(
     connection: Connection, bucket_id: int, wanted: EventFilter, interval: int, by: GroupField | None
 ) -> list[HistogramBar]:
-    if by is None and interval % DAY == 0 and not is_selective(wanted):
+    if by is None and interval % DAY == 0 and not wanted.is_selective:
         days = await stored_days(connection, bucket_id, *wanted.times(), "asc")
         if all(day.is_whole for day in days):
             return _bars(((day.since // interval * interval, None, day.events) for day in days), by)

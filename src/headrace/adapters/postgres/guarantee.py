@@ -10,6 +10,11 @@ from dataclasses import dataclass
 
 from headrace.adapters.postgres.database import Database
 
+AT_LEAST_THE_DISK = (
+    "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+)
+"""In a transaction: a commit that is not flushed is none of ours, whatever the server's default; stronger ones stay."""
+
 SETTINGS = ("fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names")
 _SECONDS = 5.0
 _ASK = "SELECT name, setting FROM pg_settings WHERE name = ANY (%s)"

@@ -17,6 +17,7 @@ from headrace.adapters.postgres.layout import Layout
 from headrace.adapters.postgres.limiter import LIMITER
 from headrace.adapters.postgres.schema import LAYOUT as EVENTS
 from headrace.errors import Unavailable
+from headrace.kit.first_line import first_line
 
 LAYOUTS: Mapping[str, Sequence[Layout]] = {"control": (LIMITER,), "events": (EVENTS,), "queue": (QUEUE,)}
 """What each part keeps in its database, beside the control data's own tables."""
@@ -82,7 +83,7 @@ async def inspect(url: str) -> Inspected:
     except TimeoutError as exc:
         raise Unavailable(f"no answer in {_SECONDS:.0f} s") from exc
     except psycopg.Error as exc:
-        raise Unavailable((str(exc).strip() or type(exc).__name__).splitlines()[0]) from exc
+        raise Unavailable(first_line(exc)) from exc
 
 
 def is_current(layout: Layout, found: Mapping[str, int]) -> bool | None:

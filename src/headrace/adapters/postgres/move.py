@@ -18,6 +18,7 @@ from headrace.adapters.postgres import _queue_tables as queue
 from headrace.adapters.postgres import schema
 from headrace.adapters.postgres.copying import copy_in, rows_of, tally
 from headrace.adapters.postgres.database import Connection, Database
+from headrace.adapters.postgres.guarantee import AT_LEAST_THE_DISK
 from headrace.adapters.postgres.layout import Layout, prepare
 from headrace.adapters.postgres.partitions import LOCK, WORTH_ONE, Partitions
 from headrace.adapters.postgres.writer import bounds, count_days
@@ -36,11 +37,11 @@ _EVENTS = "events"
 _QUEUE = "queue"
 
 # Flushed, whatever the server's default: the note of how far the copy is must not survive what it speaks of.
-_BEGIN = """
+_BEGIN = f"""
 SET LOCAL statement_timeout = '600s';
 SET LOCAL lock_timeout = '30s';
 SET LOCAL work_mem = '32MB';
-SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
+{AT_LEAST_THE_DISK};
 """
 _NOTE = "INSERT INTO event_batches VALUES (%s, %s, clock_timestamp(), %s, %s, %s, '{}')"
 _POSITION = "SELECT last_seq FROM event_position"

@@ -27,7 +27,8 @@ WORTH_ONE = 1_000
 
 _AT_ONCE = 8  # new ones before one write: each takes about 30 ms
 _FRESH = 60.0  # seconds until the list of partitions is read again: another process may have dropped some
-_LOCK_TIMEOUT = "2s"  # for the moment in which nobody may read the default partition; it is tried again next time
+_LOCK_TIMEOUT = "2s"  # for the moment in which nobody may read the default partition
+_BUSY = 10.0  # seconds until that is tried again: else each write would wait as long while somebody reads
 _NAME = re.compile(r"events_y(\d{4})m(\d{2})d(\d{2})\Z")
 _LIST = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass"
 
@@ -49,6 +50,7 @@ class Partitions:
         self._clock = clock
         self._known: set[date] = set()
         self._read_at = float("-inf")
+        self._busy_until = float("-inf")
 
     async def ensure(self, connection: Connection, counts: Mapping[date, int]) -> None:
         """Before so many events of these days are written, in transactions of their own."""
@@ -57,7 +59,8 @@ class Partitions:
         wanted = {today + timedelta(days) for days in _AHEAD}
         wanted.update(day for day, count in counts.items() if count >= WORTH_ONE)
         for day in sorted(wanted - self._known, reverse=True)[:_AT_ONCE]:
-            await self._make(connection, day)
+            if self._clock.monotonic() >= self._busy_until:
+                await self._make(connection, day)
 
     async def make(self, connection: Connection, days: Iterable[date]) -> None:
         """One for each of `days` that has none, in transactions of their own."""
@@ -87,8 +90,10 @@ class Partitions:
                 await connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
                 await _attach(connection, day)
         except (errors.LockNotAvailable, errors.DeadlockDetected):
-            return  # somebody reads for long: its events go into the default partition, and move another time
-        self._known.add(day)
+            # Somebody reads for long: its events go into the default partition, and move another time.
+            self._busy_until = self._clock.monotonic() + _BUSY
+        else:
+            self._known.add(day)
 
 
 async def _attach(connection: Connection, day: date) -> None:

@@ -10,15 +10,16 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from headrace.adapters.postgres._queue_arrivals import Arrivals
 from headrace.adapters.postgres._queue_leases import LEASE_SECONDS, Leases
 from headrace.adapters.postgres._queue_measure import Amount, Measure
-from headrace.adapters.postgres._queue_tables import ACK, CLAIM, LAYOUT, MEASURE, PUT, RELEASE, RENEW
+from headrace.adapters.postgres._queue_tables import ACK, CLAIM, LAYOUT, MEASURE, PUT, RELEASE, RENEW, put_values
 from headrace.adapters.postgres.database import BreakerOptions, Database
 from headrace.adapters.postgres.faults import committing, reading
 from headrace.adapters.postgres.layout import prepare
+from headrace.adapters.postgres.statement import execute
 from headrace.errors import Overloaded, Unavailable
 from headrace.kit.failpoint import reach
 from headrace.model.block import Block, Delivery, QueueDepth
@@ -89,7 +90,7 @@ class PostgresQueue:
         self._measure.begin(size)
         stored = None
         try:
-            await self._insert(block, size)
+            await self._insert(block)
             stored = block
         finally:
             self._measure.end(size, stored)
@@ -157,11 +158,11 @@ class PostgresQueue:
                 raise
             _log.warning("%s; it is tried again with each use", exc.detail)
 
-    async def _insert(self, block: Block, size: int) -> None:
+    async def _insert(self, block: Block) -> None:
         with self._database.breaker.watch(), committing(self._database.name):
             async with self._database.connection(_PUT_SECONDS) as connection:
                 reach("queue.before_commit")
-                await connection.execute(PUT, (UUID(int=block.id), block.events, size, block.payload))
+                await execute(connection, PUT, put_values(block))
                 reach("queue.after_commit")
 
     async def _claim_shielded(self, max_events: int) -> Sequence[Delivery]:

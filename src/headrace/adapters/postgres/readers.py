@@ -12,6 +12,7 @@ import psycopg
 from headrace.adapters.postgres.database import Connection, Database, cut
 from headrace.adapters.postgres.faults import reading
 from headrace.errors import Overloaded, QueryTimeout, Unavailable
+from headrace.ports.events import TOO_LONG, TOO_LONG_A_LINE, TOO_MANY
 
 T = TypeVar("T")
 
@@ -25,8 +26,6 @@ SET LOCAL statement_timeout = {};
 SET LOCAL jit = off;
 SET LOCAL work_mem = '32MB'
 """
-
-_TOO_LONG = "the query took too long and was stopped: ask for less time, or filter more"
 
 
 class _Dead(Exception):
@@ -54,7 +53,7 @@ class Readers:
         A caller that is cancelled stops its statement.
         """
         if self._inside >= self._limit:
-            raise Overloaded("too many queries at once: try again in a moment")
+            raise Overloaded(TOO_MANY)
         self._inside += 1
         try:
             await self._slot()
@@ -69,7 +68,8 @@ class Readers:
         """Stop every read; later ones raise Unavailable."""
         self._closed = True
         for timer in self._timers:
-            timer.reschedule(0)
+            if not timer.expired():  # one whose statement is being stopped already cannot be set anew
+                timer.reschedule(0)
         for _ in range(self._running):
             await self._slots.acquire()
         for _ in range(self._running):
@@ -80,7 +80,7 @@ class Readers:
             async with asyncio.timeout(self._timeout):
                 await self._slots.acquire()
         except TimeoutError:
-            raise Overloaded("the queries before this one take too long: try again in a moment") from None
+            raise Overloaded(TOO_LONG_A_LINE) from None
 
     async def _guarded(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         if self._closed:
@@ -106,7 +106,7 @@ class Readers:
             except TimeoutError as exc:
                 if connection.closed:
                     raise Unavailable(f"{self._database.name} does not answer") from exc
-                raise QueryTimeout(_TOO_LONG) from exc
+                raise QueryTimeout(TOO_LONG) from exc
             finally:
                 self._timers.discard(timer)
 

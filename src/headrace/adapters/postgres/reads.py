@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from headrace.adapters.postgres.database import Connection
-from headrace.adapters.postgres.filters import Condition, add_position, add_times, condition, is_selective
+from headrace.adapters.postgres.filters import Condition, add_position, add_times, condition
 from headrace.adapters.postgres.groups import facets as facets
 from headrace.adapters.postgres.groups import histogram as histogram
 from headrace.adapters.postgres.rows import COLUMNS, Y2K, fetch, fetch_events
@@ -29,9 +29,9 @@ SELECT (SELECT coalesce(sum(events), 0)::bigint FROM event_days),
 
 async def search(connection: Connection, wanted: Search) -> list[StoredEvent]:
     descending = wanted.order == "desc"
-    since, until = _page_bounds(wanted, descending)
+    since, until = wanted.times()
     days: Sequence[Day] = await stored_days(connection, wanted.bucket_id, since, until, wanted.order)
-    selective, offset = is_selective(wanted.filter), wanted.offset
+    selective, offset = wanted.filter.is_selective, wanted.offset
     if offset and not selective and wanted.after is None:
         days, offset = skipped(days, offset)
     found: list[StoredEvent] = []
@@ -46,17 +46,6 @@ async def search(connection: Connection, wanted: Search) -> list[StoredEvent]:
         if offset:
             offset = 0 if page else max(0, offset - await _count(connection, where))
     return found
-
-
-def _page_bounds(wanted: Search, descending: bool) -> tuple[int | None, int | None]:
-    """The times among which the page lies."""
-    since, until = wanted.filter.times()
-    if wanted.after is None:
-        return since, until
-    if descending:
-        edge = wanted.after.time + 1
-        return since, edge if until is None else min(until, edge)
-    return wanted.after.time if since is None else max(since, wanted.after.time), until
 
 
 async def _page(connection: Connection, where: Condition, order: str, limit: int, offset: int) -> list[StoredEvent]:
@@ -97,7 +86,7 @@ def _within(since: int | None, until: int | None, low: int, high: int) -> tuple[
 
 
 async def time_range(connection: Connection, bucket_id: int, wanted: EventFilter) -> tuple[int, int] | None:
-    if wanted.times() == (None, None) and not is_selective(wanted):
+    if wanted.times() == (None, None) and not wanted.is_selective:
         stats = await bucket_stats(connection, bucket_id)
         return None if stats.oldest is None or stats.newest is None else (stats.oldest, stats.newest)
     times = await held(connection, bucket_id, wanted)

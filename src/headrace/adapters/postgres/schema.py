@@ -9,6 +9,8 @@ from headrace.adapters.postgres.layout import Layout
 LONGEST_INDEXED = 500
 """Bytes: a longer actor, action or trace id is in no index, since an entry of a B-tree has 2,704 bytes at most."""
 
+ID_PARTITIONS = 8
+
 _TEXTS = (
     "service", "action", "actor_id", "actor_type", "actor_name", "target_id", "target_type", "target_name", "outcome",
     "message", "attributes", "trace_id", "span_id",
@@ -75,8 +77,9 @@ EVENTS = (
         bucket_id integer NOT NULL, id uuid NOT NULL, seen_at timestamptz NOT NULL, PRIMARY KEY (bucket_id, id)
     ) PARTITION BY HASH (id)""",
     *(
-        f"CREATE TABLE event_ids_{part} PARTITION OF event_ids FOR VALUES WITH (MODULUS 8, REMAINDER {part})"
-        for part in range(8)
+        f"CREATE TABLE event_ids_{part} PARTITION OF event_ids"
+        f" FOR VALUES WITH (MODULUS {ID_PARTITIONS}, REMAINDER {part})"
+        for part in range(ID_PARTITIONS)
     ),
     "CREATE INDEX ON event_ids USING brin (seen_at)",
     # Which of several stores this is: set once, by the first process that used it.

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from headrace.adapters.postgres.database import Connection
-from headrace.adapters.postgres.filters import Condition, clamped
+from headrace.adapters.postgres.filters import Condition
 from headrace.adapters.postgres.rows import fetch
-from headrace.kit.times import DAY, to_datetime
+from headrace.kit.times import DAY, clamped, to_datetime
 from headrace.model.query import EventFilter, Order
 
 Window = tuple[int, int]

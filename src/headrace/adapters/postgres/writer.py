@@ -13,19 +13,19 @@ from uuid import UUID
 
 from headrace.adapters.postgres.copying import Place, Rows, Tally, copy_in, tally
 from headrace.adapters.postgres.database import Connection
+from headrace.adapters.postgres.guarantee import AT_LEAST_THE_DISK
 from headrace.adapters.postgres.partitions import LOCK
 from headrace.adapters.postgres.rows import Y2K
 from headrace.adapters.postgres.turns import Turns
 from headrace.kit.times import DAY, to_datetime
 from headrace.model.event import EventBatch, Written
 
-# A commit that is not flushed is no commit of ours, whatever the server's default; stronger ones stay. More memory for
-# merging what GIN indexes have pending.
-_BEGIN = """
+# More memory for merging what GIN indexes have pending.
+_BEGIN = f"""
 SET LOCAL statement_timeout = '60s';
 SET LOCAL lock_timeout = '30s';
 SET LOCAL work_mem = '32MB';
-SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
+{AT_LEAST_THE_DISK};
 """
 _NEW_BLOCKS = """
 INSERT INTO stored_blocks SELECT block_id, bucket_id, %s

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
@@ -20,10 +19,9 @@ from headrace.adapters.sql.failures import is_failure, opening, translated
 from headrace.adapters.sql.migrate import HEAD, VERSION, is_current
 from headrace.adapters.sql.migrate import migrate as migrate_database
 from headrace.errors import OutcomeUnknown, Unavailable, Unsupported, Unusable
-from headrace.kit.breaker import Breaker, State
+from headrace.kit.breaker import Breaker
+from headrace.kit.trials import Trials
 from headrace.ports.clock import Clock
-
-_log = logging.getLogger(__name__)
 
 FILE_NAME = "control.db"
 _NAME = "the control database"
@@ -50,9 +48,9 @@ class ControlDatabase:
         self._reader = engine.execution_options(**{USE: Use.READ})
         self._writer = engine.execution_options(**{USE: Use.CHANGE})
         self._seconds = patience(engine)
-        self._pause = (options or ControlOptions()).seconds
-        self._trials: asyncio.Task[None] | None = None
-        self.breaker = None if clock is None else self._breaker(clock, options or ControlOptions())
+        options = options or ControlOptions()
+        self._trials = Trials(self._try, options.seconds)
+        self.breaker = None if clock is None else self._breaker(clock, options)
 
     @classmethod
     async def open(
@@ -103,26 +101,16 @@ class ControlDatabase:
                     await session.commit()
 
     def _breaker(self, clock: Clock, options: ControlOptions) -> Breaker:
-        return Breaker(
+        breaker = Breaker(
             _NAME, clock.monotonic, Unavailable, is_failure,
-            failures=options.failures, seconds=options.seconds, on_open=self._begin_trials,
+            failures=options.failures, seconds=options.seconds, on_open=lambda: self._trials.begin(breaker),
         )  # fmt: skip
+        return breaker
 
-    def _begin_trials(self) -> None:
-        self._trials = asyncio.create_task(self._try_until_well(), name=f"trials of {_NAME}")
-
-    async def _try_until_well(self) -> None:
-        """So that no request waits for a server that may still hang."""
-        while self.breaker is not None and self.breaker.state is not State.CLOSED:
-            await asyncio.sleep(self._pause)
-            try:
-                with self.breaker.trial(), translated():
-                    async with asyncio.timeout(self._seconds), AsyncSession(self._reader) as session:
-                        await session.execute(select(1))
-            except Unavailable:
-                continue
-            except Exception:  # noqa: BLE001 - without this task the breaker would stay open for good
-                _log.exception("%s is tried again after an error", _NAME)
+    async def _try(self) -> None:
+        with translated():
+            async with asyncio.timeout(self._seconds), AsyncSession(self._reader) as session:
+                await session.execute(select(1))
 
     def _watched(self) -> AbstractContextManager[None]:
         return nullcontext() if self.breaker is None else self.breaker.watch()
@@ -147,9 +135,7 @@ class ControlDatabase:
 
     async def close(self) -> None:
         """Let go of the connection. What was begun is finished or undone."""
-        if self._trials is not None:
-            self._trials.cancel()
-            await asyncio.gather(self._trials, return_exceptions=True)
+        await self._trials.close()
         await self._engine.dispose()
 
 

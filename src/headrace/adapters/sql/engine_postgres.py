@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-from contextlib import suppress
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import errors, waiting
+from psycopg import waiting
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import Connection, event
@@ -18,7 +15,8 @@ from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from headrace.adapters.postgres.database import conninfo
+from headrace.adapters.postgres.database import ENDS_CONNECTION, conninfo, cut
+from headrace.adapters.postgres.guarantee import AT_LEAST_THE_DISK
 from headrace.adapters.sql.engine import USE, Use
 
 _CONNECT_SECONDS = 2  # for each host, so that a request can still be answered by the next one
@@ -28,16 +26,12 @@ _MIGRATION_SECONDS = 300.0
 _LOCK = 0x68656164_6374726C  # "headctrl" in ASCII: no other part of Headrace locks this
 
 # In one message each. SET LOCAL ends with the transaction, and so stays nobody else's behind a pooler.
-_DURABLE = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
-_CHANGE = f"BEGIN; SET LOCAL statement_timeout = '4s'; SET LOCAL lock_timeout = '3s'; {_DURABLE}"
+_CHANGE = f"BEGIN; SET LOCAL statement_timeout = '4s'; SET LOCAL lock_timeout = '3s'; {AT_LEAST_THE_DISK}"
 # A change of a table that waits for its lock makes everybody behind it wait: it gives up soon, and is tried again.
 _MIGRATE = (
     f"BEGIN; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({_LOCK}); SET LOCAL lock_timeout = '2s'"
 )
 _BEGIN = {Use.READ: "", Use.CHANGE: _CHANGE, Use.MIGRATE: _MIGRATE}
-
-# The server is not what it was: the next connection finds the right one.
-_ENDS_CONNECTION = (errors.ReadOnlySqlTransaction, errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
 
 RV = TypeVar("RV")
 
@@ -51,15 +45,11 @@ class ImpatientConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
 
     async def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """As psycopg's; every exchange goes through here. Raises OperationalError when it was cut."""
-        timer = asyncio.get_running_loop().call_later(self.seconds, self._cut)
+        timer = asyncio.get_running_loop().call_later(self.seconds, cut, self)
         try:
             return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
         finally:
             timer.cancel()
-
-    def _cut(self) -> None:
-        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.fileno())) as copy:
-            copy.shutdown(socket.SHUT_RDWR)
 
 
 class _PatientConnection(ImpatientConnection):
@@ -101,5 +91,5 @@ def _begin(connection: Connection) -> None:
 
 
 def _look_at(context: ExceptionContext) -> None:
-    if isinstance(context.original_exception, _ENDS_CONNECTION):
+    if isinstance(context.original_exception, ENDS_CONNECTION):
         context.is_disconnect = True

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import exc as sql
 
 from headrace.errors import Conflict, Overloaded, Unavailable, Unusable
+from headrace.kit.first_line import first_line
 
 _CROWDED = {"40001", "40P01", "55P03", "57014"}  # SQLSTATE: serialization, deadlock, lock timeout, statement timeout
 _NOT_ALLOWED = "42501"
@@ -58,4 +59,4 @@ def _state(error: sql.DBAPIError) -> str | None:
 
 
 def _reason(error: sql.DBAPIError) -> str:
-    return (str(error.orig).strip() or type(error.orig).__name__).splitlines()[0][:300].rstrip(".")
+    return first_line(error.orig or error, 300).rstrip(".")

@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -263,6 +264,20 @@ class SavedSearchRow(Base):
         UniqueConstraint("owner_id", "bucket_id", "name"),
         Index(None, "bucket_id", "shared"),  # those that others share
     )
+
+
+class BusyQueryRow(Base):
+    """A read that comes often, as JSON: what is run beforehand so that it is quick. `digest` is of the query, which is
+    too long for a key; a query with a higher `score` came more often, and more lately."""
+
+    __tablename__ = "busy_queries"
+
+    bucket_id: Mapped[int] = mapped_column(
+        _Serial, ForeignKey("buckets.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    digest: Mapped[str] = mapped_column(String(32), primary_key=True)
+    query: Mapped[str] = mapped_column(Text)
+    score: Mapped[float] = mapped_column(Double)
 
 
 class AuditRow(Base):

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from headrace.adapters.postgres import _move_notes as notes
 from headrace.adapters.postgres.database import Database
+from headrace.adapters.postgres.guarantee import AT_LEAST_THE_DISK
 from headrace.adapters.postgres.layout import prepare
 from headrace.adapters.sql.database import ControlDatabase
 from headrace.adapters.sql.engine import USE, Use, open_engine
@@ -34,7 +35,6 @@ _TABLES = [each for each in Base.metadata.sorted_tables if each.name != SecretRo
 """What rows refer to comes before them. The secret is moved by itself: beside a file it is a file."""
 _SEQUENCES = table("sqlite_sequence", column("name"), column("seq", BigInteger))
 _FINISH = "INSERT INTO headrace_move (part, source, finished_at) VALUES (:part, :source, clock_timestamp())"
-_DURABLE = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
 _NUMBER_ON = "SELECT setval(pg_get_serial_sequence(:table, :column), :highest)"
 
 
@@ -105,7 +105,7 @@ class SqlMoveInto:
     ) -> None:
         with opening():
             async with self._engine.execution_options(**{USE: Use.MIGRATE}).begin() as connection:
-                await connection.execute(text(_DURABLE))
+                await connection.execute(text(AT_LEAST_THE_DISK))
                 await _refuse_rows(connection)
                 async for page in pages:
                     await connection.execute(insert(Base.metadata.tables[page.table]), list(page.rows))

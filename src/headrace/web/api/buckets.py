@@ -7,7 +7,8 @@ from starlette.responses import Response
 
 from headrace.web.deps import Caller, Has
 from headrace.web.door import documented, router
-from headrace.web.params import BUCKET_PATH, CONFIRM, ask
+from headrace.web.param import ask
+from headrace.web.params import BUCKET_PATH, CONFIRM
 from headrace.web.schemas import BucketAnswer, BucketChange, BucketList, NewBucket
 
 routes = router("Buckets")

@@ -9,7 +9,8 @@ from headrace.kit.ids import format_id
 from headrace.kit.times import format_time, parse_time
 from headrace.web.deps import Admin, Has
 from headrace.web.door import documented, router
-from headrace.web.params import CURSOR, LETTER_BUCKET, LETTER_SINCE, LIMIT, ask
+from headrace.web.param import ask
+from headrace.web.params import CURSOR, LETTER_BUCKET, LETTER_SINCE, LIMIT
 from headrace.web.schemas import DeadLetterAnswer, DeadLetterPage, ReplayBody, Replayed
 
 routes = router("Operations")

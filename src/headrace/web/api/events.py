@@ -13,6 +13,7 @@ from headrace.query.tail import TailStream
 from headrace.web.answers import JsonBytes, begun, encode
 from headrace.web.deps import Has, Readable, readable, services_of, still_readable
 from headrace.web.door import documented, router
+from headrace.web.param import ask
 from headrace.web.params import (
     BUCKET_PATH,
     BY,
@@ -28,7 +29,6 @@ from headrace.web.params import (
     OFFSET,
     ORDER,
     READ_AFTER,
-    ask,
 )
 from headrace.web.reading import STREAM_HEADERS, exported, filter_of, tail_after
 from headrace.web.schemas import Event, EventPage, FacetsAnswer, HistogramAnswer

@@ -9,7 +9,8 @@ from headrace.model.principal import Permission
 from headrace.web.caller import address_of
 from headrace.web.deps import Caller, Has
 from headrace.web.door import documented, router
-from headrace.web.params import LIMIT, ask
+from headrace.web.param import ask
+from headrace.web.params import LIMIT
 from headrace.web.params_identity import AFTER, KEY_PATH, page_of
 from headrace.web.schemas_access import KeyAnswer, KeyPage, MadeKey, NewKey
 

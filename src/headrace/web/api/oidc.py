@@ -17,7 +17,7 @@ from headrace.web.console.local import local_path
 from headrace.web.deps import Has, services_of
 from headrace.web.door import documented, router
 from headrace.web.errors import SHOW_KEY
-from headrace.web.params import ask
+from headrace.web.param import ask
 from headrace.web.params_identity import OIDC_CODE, OIDC_ERROR, OIDC_ISS, OIDC_NEXT, OIDC_STATE
 from headrace.web.schemas_accounts import TokenAnswer
 

@@ -9,7 +9,7 @@ from headrace.web.answers import JsonBytes, encode
 from headrace.web.caller import address_of
 from headrace.web.deps import Admin, Has
 from headrace.web.door import documented, router
-from headrace.web.params import ask
+from headrace.web.param import ask
 from headrace.web.params_identity import REVOKE
 from headrace.web.schemas_access import KeySet, Rotated
 

@@ -7,7 +7,8 @@ from fastapi import Request
 from headrace.query.filters import parse_filter
 from headrace.web.deps import Caller, Has
 from headrace.web.door import documented, router
-from headrace.web.params import FILTERS, ask, pairs_of
+from headrace.web.param import ask, pairs_of
+from headrace.web.params import FILTERS
 from headrace.web.params_identity import USAGE_BY
 from headrace.web.schemas_access import UsageAnswer, UsageReport
 

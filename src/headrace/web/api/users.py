@@ -14,7 +14,8 @@ from headrace.model.principal import USER
 from headrace.web.caller import address_of
 from headrace.web.deps import Caller, Has
 from headrace.web.door import documented, router
-from headrace.web.params import LIMIT, ask
+from headrace.web.param import ask
+from headrace.web.params import LIMIT
 from headrace.web.params_identity import AFTER, ID_PATH, QUERY, page_of
 from headrace.web.schemas import Body
 from headrace.web.schemas_accounts import NewUser, OwnChange, SetupLink, UserAnswer, UserChange, UserPage

@@ -16,7 +16,8 @@ from headrace.web.answers import JsonBytes, encode
 from headrace.web.deps import readable, services_of
 from headrace.web.door import documented, router
 from headrace.web.middleware.cors import parse_origins
-from headrace.web.params import BUCKET_PATH, CURSOR, FILTERS, LIMIT, ask
+from headrace.web.param import ask
+from headrace.web.params import BUCKET_PATH, CURSOR, FILTERS, LIMIT
 from headrace.web.reading import filter_of
 
 routes = router("Pages")

@@ -13,18 +13,22 @@ OPEN_LIMIT = 16 * 1024  # a MiB of fields that are not known takes 0.4 s to refu
 
 
 class BodyLimit:
-    """`unlimited` are paths whose routes bound their bodies themselves. What takes no credential takes little."""
+    """`unlimited` are paths whose routes bound their bodies themselves. What takes no credential takes little.
 
-    def __init__(self, app: ASGIApp, limit: int, unlimited: frozenset[str]) -> None:
+    `roomy` is how a path ends whose body may be `room` bytes, where that is more than the limit."""
+
+    def __init__(self, app: ASGIApp, limit: int, unlimited: frozenset[str], *, roomy: str, room: int) -> None:
         self._app = app
         self._limit = limit
         self._unlimited = unlimited
+        self._roomy = roomy
+        self._room = max(room, limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self._unlimited or not _has_body(scope):
             await self._app(scope, receive, send)
             return
-        limit = min(self._limit, OPEN_LIMIT) if scope["path"].startswith(OPEN_DOORS) else self._limit
+        limit = self._limit_of(scope["path"])
         if _declared(scope) > limit:
             await send_problem(send, _refusal(limit), request_id_in(scope))
             return
@@ -40,6 +44,11 @@ class BodyLimit:
             return message
 
         await self._app(scope, bounded, send)
+
+    def _limit_of(self, path: str) -> int:
+        if path.startswith(OPEN_DOORS):
+            return min(self._limit, OPEN_LIMIT)
+        return self._room if path.endswith(self._roomy) else self._limit
 
 
 def _refusal(limit: int) -> TooLarge:

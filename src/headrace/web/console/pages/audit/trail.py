@@ -27,7 +27,7 @@ from headrace.web.console.pages.audit.names import names_in, names_of
 from headrace.web.console.render import is_part, render
 from headrace.web.deps import Readable
 from headrace.web.errors import status_of
-from headrace.web.params import pairs_of
+from headrace.web.param import pairs_of
 
 routes = pages("Audit")
 

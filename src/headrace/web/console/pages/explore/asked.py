@@ -13,7 +13,7 @@ from headrace.model.query import EVERYTHING, EventFilter
 from headrace.query.filters import is_filter_param, parse_filter
 from headrace.services import Services
 from headrace.web.console.pages.explore.state import Pair, State, read_state
-from headrace.web.params import pairs_of
+from headrace.web.param import pairs_of
 
 _MOST_PAIRS = 1_000
 

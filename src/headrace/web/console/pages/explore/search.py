@@ -30,7 +30,8 @@ from headrace.web.console.pages.explore.state import (
 from headrace.web.console.render import is_part, render
 from headrace.web.deps import Has, Readable
 from headrace.web.errors import status_of
-from headrace.web.params import CURSOR, ask
+from headrace.web.param import ask
+from headrace.web.params import CURSOR
 
 routes = pages("Explore")
 

@@ -1,0 +1,158 @@
+"""The file of the task table: its layout, and how a connection to it is opened. Blocking.
+
+WAL and not exclusive: one connection writes, others read beside it. All of them are of apsw's SQLite.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+
+from headrace.errors import NewerFormat, Unusable
+
+APPLICATION_ID = 0x48445454  # "HDTT", where file(1) and we look for it
+FORMAT = 1
+_SAFE_SQLITE = 3_051_003  # the first free of the WAL-reset bug (https://sqlite.org/wal.html#walresetbug)
+_BUSY_MS = 5000
+_CACHE_KIB = 65_536  # the upper pages of eight indexes at 5 million tasks
+
+_LAYOUT = """
+    -- Queue, type and owner of tasks, and how many there are in each status: what lists, counts and claims begin with.
+    CREATE TABLE lanes (
+        lane INTEGER PRIMARY KEY,
+        queue TEXT NOT NULL, type TEXT NOT NULL, owner TEXT NOT NULL,
+        scheduled INTEGER NOT NULL, queued INTEGER NOT NULL, running INTEGER NOT NULL, succeeded INTEGER NOT NULL,
+        failed INTEGER NOT NULL, dead INTEGER NOT NULL, cancelled INTEGER NOT NULL,
+        behind INTEGER NOT NULL            -- of those queued, how many wait for their concurrency key
+    );
+    CREATE INDEX lanes_by_owner ON lanes (owner);
+    CREATE TABLE tasks (
+        seq INTEGER PRIMARY KEY,
+        id BLOB NOT NULL,                  -- a UUIDv7, 16 bytes
+        lane INTEGER NOT NULL,
+        status INTEGER NOT NULL,           -- its place in _task_rows.STATUSES
+        shelf INTEGER NOT NULL,            -- its status, but a running one stands where it was queued: a claim leaves
+                                           -- the largest index alone
+        priority INTEGER NOT NULL,
+        attempt INTEGER NOT NULL,
+        max_attempts INTEGER NOT NULL,
+        lease INTEGER NOT NULL DEFAULT 0,
+        behind INTEGER NOT NULL DEFAULT 0, -- another one of its concurrency key comes first
+        created_at INTEGER NOT NULL,
+        run_at INTEGER, started_at INTEGER, finished_at INTEGER, leased_until INTEGER,
+        cancel_at INTEGER,                 -- when it was asked to stop, while it runs
+        call_back INTEGER,                 -- 1: it ended, and its callback was not seen to
+        holder TEXT,
+        timeout REAL,
+        retry BLOB,
+        idempotency_key TEXT,              -- the owner, a zero byte, the key
+        concurrency_key TEXT,              -- likewise
+        fingerprint BLOB,
+        callback_url TEXT,
+        error TEXT,
+        progress BLOB,
+        args BLOB NOT NULL,
+        result BLOB                        -- last: the rest is read without it
+    );
+    CREATE UNIQUE INDEX tasks_by_id ON tasks (id);
+    CREATE INDEX tasks_by_lane ON tasks (lane, shelf, id);
+    CREATE INDEX tasks_ready ON tasks (lane, priority DESC, id) WHERE status = 1 AND behind = 0;
+    CREATE INDEX tasks_due ON tasks (run_at) WHERE status = 0;
+    CREATE INDEX tasks_leased ON tasks (leased_until) WHERE status = 2;
+    CREATE INDEX tasks_stopping ON tasks (cancel_at) WHERE cancel_at IS NOT NULL;
+    CREATE INDEX tasks_finished ON tasks (finished_at) WHERE status >= 3;
+    CREATE INDEX tasks_to_call_back ON tasks (seq) WHERE call_back = 1;
+    CREATE UNIQUE INDEX tasks_by_idempotency_key ON tasks (idempotency_key) WHERE idempotency_key IS NOT NULL;
+    CREATE UNIQUE INDEX tasks_in_front ON tasks (concurrency_key)
+        WHERE concurrency_key IS NOT NULL AND behind = 0 AND status IN (1, 2);
+    CREATE INDEX tasks_behind ON tasks (concurrency_key, priority DESC, id) WHERE behind = 1;
+    -- rowid: 2 * seq for the type and the args, 2 * seq + 1 for the result and the error.
+    CREATE VIRTUAL TABLE words USING fts5 (
+        text, content = '', contentless_delete = 1, detail = none, tokenize = 'trigram'
+    );
+    CREATE TABLE queues (
+        name TEXT PRIMARY KEY,
+        paused INTEGER NOT NULL DEFAULT 0, concurrency INTEGER, rate_limit REAL
+    ) WITHOUT ROWID;
+    CREATE TABLE journal (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        time INTEGER NOT NULL, count INTEGER NOT NULL, first_id BLOB NOT NULL, lines BLOB NOT NULL
+    );
+    CREATE TABLE leases (last INTEGER NOT NULL);
+    INSERT INTO leases VALUES (0);
+    CREATE TABLE schedules (
+        id BLOB PRIMARY KEY,
+        name TEXT NOT NULL, owner TEXT NOT NULL, cron TEXT NOT NULL, timezone TEXT NOT NULL, task BLOB NOT NULL,
+        created_at INTEGER NOT NULL, jitter REAL NOT NULL, catch_up TEXT NOT NULL, enabled INTEGER NOT NULL,
+        next_at INTEGER, last_at INTEGER, last_task BLOB,
+        UNIQUE (owner, name)
+    );
+    CREATE INDEX schedules_due ON schedules (next_at) WHERE enabled = 1 AND next_at IS NOT NULL;
+"""
+
+
+def open_to_write(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """Open or create the file. What a crash or a failed fsync left in the WAL is in the file itself, durably, before
+    anything is added to it: nobody knows how much of such a WAL is on the disk.
+
+    Raises Unusable, NewerFormat or apsw.Error.
+    """
+    if apsw.SQLITE_VERSION_NUMBER < _SAFE_SQLITE:
+        raise Unusable(f"SQLite {apsw.sqlite_lib_version()} can corrupt a WAL; install apsw 3.51.3 or newer")
+    connection = apsw.Connection(str(path), vfs=vfs)
+    try:
+        _set_up(connection, path)
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except BaseException:
+        close_unsynced(connection)
+        raise
+    return connection
+
+
+def open_to_read(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """A connection that sees what is committed. Raises apsw.Error."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs, statementcachesize=200)
+    connection.set_busy_timeout(_BUSY_MS)
+    connection.execute("PRAGMA query_only = 1")
+    connection.execute("PRAGMA cache_size = -8192")
+    return connection
+
+
+def close_unsynced(connection: apsw.Connection) -> None:
+    """Close it without a checkpoint."""
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.close(True)
+
+
+def _set_up(connection: apsw.Connection, path: Path) -> None:
+    try:
+        connection.set_busy_timeout(_BUSY_MS)
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        _check_format(connection, path)
+        if connection.pragma("journal_mode", "WAL") != "wal":
+            raise Unusable(f"{path}: SQLite cannot keep a WAL here")
+        for setting in ("synchronous = FULL", "fullfsync = 1", "wal_autocheckpoint = 0"):
+            connection.execute(f"PRAGMA {setting}")
+    except apsw.NotADBError as exc:
+        raise Unusable(f"{path} is no task table of Headrace: move it away, or use another data directory") from exc
+    except (apsw.BusyError, apsw.LockedError) as exc:
+        raise Unusable(f"{path} is in use by another program: close that first") from exc
+    except apsw.CorruptError as exc:
+        raise Unusable(f"{path} is damaged: restore a backup, or move it away to go on without its tasks") from exc
+
+
+def _check_format(connection: apsw.Connection, path: Path) -> None:
+    application_id = connection.pragma("application_id")
+    version = connection.pragma("user_version")
+    if application_id == APPLICATION_ID:
+        if version > FORMAT:
+            raise NewerFormat(
+                f"{path} has format {version}, and this Headrace knows up to {FORMAT}: start the newer one again"
+            )
+        return
+    if application_id or connection.execute("SELECT count(*) FROM sqlite_schema").get:
+        raise Unusable(f"{path} is a database of another program: move it away, or use another data directory")
+    connection.execute(
+        f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {_LAYOUT}; COMMIT"
+    )

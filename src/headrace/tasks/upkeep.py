@@ -1,0 +1,95 @@
+"""What has to be done for tasks now and then, whoever runs them: sweep, forget, call back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from headrace.kit.ids import format_id, uuid7
+from headrace.kit.times import DAY, SECOND
+from headrace.kit.wake import Wake
+from headrace.model.task import NewTask, Task
+from headrace.ports.clock import Clock
+from headrace.ports.tasks import Tasks
+from headrace.tasks.endings import Endings
+from headrace.tasks.render import task_dict
+
+HTTP_TYPE = "http.request"
+_SWEEP_SECONDS = 1.0  # what ran out can be claimed again so much later at most
+_SOONEST = 0.01
+_CALLBACKS = 100
+_CALLBACK_ATTEMPTS = 10
+
+
+class Sweeper:
+    """`step` queues what is due and ends what ran out, in time for the next that is known."""
+
+    def __init__(self, tasks: Tasks, endings: Endings, clock: Clock, journaled: Callable[[], None]) -> None:
+        self._tasks = tasks
+        self._endings = endings
+        self._clock = clock
+        self._journaled = journaled
+
+    async def step(self) -> int:
+        """How much was swept. Raises Unavailable."""
+        swept = await self._tasks.sweep(self._clock.now())
+        self._endings.tell(swept.ended)
+        if done := swept.due + swept.expired + len(swept.ended):
+            self._journaled()
+        if not swept.more:
+            await self._clock.sleep(self._pause(swept.next_at))
+        return done
+
+    def _pause(self, next_at: int | None) -> float:
+        if next_at is None:
+            return _SWEEP_SECONDS
+        return min(_SWEEP_SECONDS, max(_SOONEST, (next_at - self._clock.now()) / SECOND))
+
+
+class History:
+    """Finished tasks are kept for so many days."""
+
+    def __init__(self, tasks: Tasks, clock: Clock, days: float) -> None:
+        self._tasks = tasks
+        self._clock = clock
+        self._days = days
+
+    async def step(self) -> int:
+        """How many were forgotten now; there may be more. Raises Unavailable."""
+        return await self._tasks.purge(self._clock.now() - round(self._days * DAY))
+
+
+class Callbacks:
+    """The end of a task with a `callback_url` makes a task that says so there; exactly one, whoever dies in between."""
+
+    def __init__(self, tasks: Tasks, wake: Wake, clock: Clock) -> None:
+        """`wake` is rung when such a task ended here."""
+        self._tasks = tasks
+        self._wake = wake
+        self._clock = clock
+
+    async def step(self) -> int:
+        """How many ends were seen to. Raises Unavailable."""
+        ended = await self._tasks.callbacks(_CALLBACKS)
+        if not ended:
+            await self._wake.wait(5.0)
+            return 0
+        now = self._clock.now()
+        await self._tasks.add([_callback(task, now) for task in ended], now)
+        await self._tasks.called_back([task.id for task in ended])
+        return len(ended)
+
+
+def _callback(task: Task, now: int) -> NewTask:
+    id_ = format_id(task.id)
+    args = {"method": "POST", "url": task.callback_url, "json": task_dict(task), "headers": {"idempotency-key": id_}}
+    return NewTask(
+        id=uuid7(now),
+        type=HTTP_TYPE,
+        owner=task.owner,
+        created_at=now,
+        args=msgspec.json.encode(args),
+        max_attempts=_CALLBACK_ATTEMPTS,
+        idempotency_key=f"callback/{id_}/{task.finished_at}",
+    )
