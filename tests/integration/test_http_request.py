@@ -21,6 +21,7 @@ import pytest
 from headrace.handlers.builtin.http_request import http_request
 from headrace.handlers.context import Context, Log
 from headrace.handlers.outcome import Failed, RetryLater
+from headrace.kit import outbound_http
 from headrace.kit.outbound import Guard
 
 TASK_ID = "01890000-0000-7000-8000-000000000001"
