@@ -306,6 +306,12 @@ async def test_a_thread_past_its_timeout_is_ended_and_its_neighbours_go_on_anew(
     assert (neighbour.ending, neighbour.result) == (Ending.SUCCEEDED, b'"well"')
 
 
+async def test_neighbours_of_a_task_that_was_ended_are_under_no_suspicion(children: Rig, tmp_path: Path) -> None:
+    neighbours = [task("marks", path=str(tmp_path / "marks"), seconds=0.8) for _ in range(2)]
+    ends = await children.end_of(task("sync.sleeps", timeout=0.3), *neighbours)
+    assert [each.result for each in ends[1:]] == [b"4", b"4"], "the second time, too, they were begun together"
+
+
 async def test_a_task_that_does_not_stop_is_ended_by_force(children: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headrace.adapters.processes._seat._FORCE_SECONDS", 0.5)
     deaf, thread, neighbour = task("deaf"), task("sync.sleeps"), task("sleeps", seconds=2, note="well")
