@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import getpid
 
 from headrace.adapters.house.crew import HouseCrew
@@ -16,6 +17,7 @@ from headrace.ingest.batcher import Batcher
 from headrace.ingest.task_journal import TaskJournalForwarder
 from headrace.kit.ids import format_id, uuid7
 from headrace.kit.wake import Wake
+from headrace.model.metric import TASKS_RUNNING
 from headrace.model.task_kind import TaskKind
 from headrace.ports.clock import Clock
 from headrace.ports.crew import Crew, HouseHandler
@@ -132,6 +134,7 @@ async def run_crews(features: TaskFeatures, settings: Settings, ports: Adapters)
             journaled=features.journaled,
         )  # fmt: skip
         features.runners.append(runner)
+        ports.metrics.watch(TASKS_RUNNING, partial(getattr, runner, "running"))
         steps += [
             Step(f"tasks-claim-{number}", runner.claim_step, Pace()),
             Step(f"tasks-report-{number}", runner.report_step, Pace()),
