@@ -88,6 +88,8 @@ ROUTES: dict[Row, str] = {
     # 400: a good one starts the server again (test_operations.py)
     ("POST", "/v1/restore"): ADMIN.format(400 if IN_FILES else 409),
     ("GET", "/v1/status"): ANYONE,
+    # A file that this credential had made, if it may, else somebody else's.
+    ("GET", "/v1/exports/{id}"): "401 401 401 401 404 200 404 403 200 200 200",
     ("GET", "/health/live"): OPEN,
     ("GET", "/health/ready"): OPEN,
     ("GET", "/metrics"): OPEN,
@@ -212,6 +214,15 @@ def _log_out(site: Site, credential: str, allowed: bool) -> Asked:
     return {"as": {"authorization": f"Bearer {again.access_token}"}}
 
 
+def _exported(site: Site, credential: str, allowed: bool) -> Asked:
+    headers = site.headers(credential) if allowed else {}
+    task = {"type": "events.export", "args": {"bucket": site.bucket}}
+    made = site.root.post("/v1/tasks", json=task, headers=headers).json()
+    ended = site.root.get(f"/v1/tasks/{made['id']}", params={"wait": "30s"}, headers=headers).json()
+    assert ended["status"] == "succeeded", ended
+    return {"path": {"id": made["id"]}}
+
+
 def _registration(site: Site, credential: str, allowed: bool) -> Asked:
     name = unused_name()
     return {"json": {"username": name, "email": f"{name}@example.com", "password": PASSWORD}}
@@ -260,6 +271,7 @@ GOOD: dict[Row, Callable[[Site, str, bool], Asked]] = {
         "json": {"bucket": site.bucket, "filter": {"attr.tenant": "acme"}, "expires_in": 60},
     },
     ("POST", "/v1/dead-letters/replay"): lambda site, who, allowed: {"json": {"since": "2026-01-01T00:00:00Z"}},
+    ("GET", "/v1/exports/{id}"): _exported,
     ("POST", "/v1/restore"): lambda site, who, allowed: {
         "content": b"no tar", "headers": {"content-type": "application/x-tar"},
     },
