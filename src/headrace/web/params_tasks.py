@@ -18,7 +18,8 @@ from headrace.tasks.leasing import LogLine
 from headrace.tasks.wire import moment
 from headrace.web.bodies_tasks import Filter, Line
 from headrace.web.json_body import field_error
-from headrace.web.params import EXAMPLE_ID, TIME_OR_AGE, Param, pairs_of
+from headrace.web.param import Param, pairs_of
+from headrace.web.params import EXAMPLE_ID, TIME_OR_AGE
 
 MOST_WAIT = 60.0
 MAX_ATTRIBUTES_BYTES = 64 * 1024  # of one line of a log
