@@ -52,7 +52,7 @@ def _told(document: dict[str, Any]) -> dict[str, Any]:
     del document["paths"]["/v1/keys/{id}"]
     del document["paths"]["/v1/buckets/{bucket}/events"]["post"]["requestBody"]["content"]["application/x-ndjson"]
     del document["paths"]["/v1/tasks/batch"]["post"]["requestBody"]["content"]["application/x-ndjson"]
-    del document["components"]["schemas"]["NewTask"]["properties"]["idempotency_key"]  # it would meet its own, with another body
+    del document["components"]["schemas"]["NewTask"]["properties"]["idempotency_key"]  # it would meet its own
     del _body_of(document, "/v1/queues/{queue}/lease")["properties"]["wait"]
     for name in ("NewBucket", "BucketChange"):
         del document["components"]["schemas"][name]["properties"]["retention_days"]

@@ -1,4 +1,4 @@
-"""The doors of tasks on a real task table, in memory but for its file: callers `admin`, `user`, `other` and `viewer`."""
+"""The doors of tasks on a real task table: callers are `admin`, `user` and `other`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running tasks over HTTP: who holds the lease says what becomes of a task, and nobody else. Queues and schedules too."""
+"""Running tasks over HTTP: who holds the lease says what becomes of a task, nobody else. Queues and schedules too."""
 
 from __future__ import annotations
 
@@ -110,7 +110,8 @@ BAD: list[tuple[str, bytes, int, str | None]] = [
     ("complete", b'{"lease": 1, "more": 1}', 422, "more"), ("complete", b'{"lease": 1, "result": NaN}', 400, None),
     ("complete", b'{"lease": 1, "result": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400, None),
     ("complete", b'{"lease": 1, "result": "\\u0000"}', 422, None),
-    ("complete", b'{"lease": 1, "result": "\\ud800"}', 422, None), ("complete", b'{"lease": 1, "result": "\xff"}', 400, None),
+    ("complete", b'{"lease": 1, "result": "\\ud800"}', 422, None),
+    ("complete", b'{"lease": 1, "result": "\xff"}', 400, None),
     ("heartbeat", b'{"lease": 1, "lease_seconds": 0}', 422, "lease_seconds"),
     ("heartbeat", b'{"lease": 1, "lease_seconds": 3601}', 422, "lease_seconds"),
     ("heartbeat", b'{"lease": 1, "lease_seconds": 1e999}', 422, "lease_seconds"),
@@ -143,7 +144,8 @@ async def test_what_is_badly_said_of_a_task_changes_nothing(
 @pytest.mark.parametrize(
     ("body", "field"),
     [({"max": 0}, "max"), ({"max": 1_001}, "max"), ({"max": "1"}, "max"), ({"lease_seconds": 0.5}, "lease_seconds"),
-     ({"lease_seconds": "2h"}, "lease_seconds"), ({"wait": -1}, "wait"), ({"types": []}, "types"), ({"types": "a"}, "types"),
+     ({"lease_seconds": "2h"}, "lease_seconds"), ({"wait": -1}, "wait"), ({"types": []}, "types"),
+     ({"types": "a"}, "types"),
      ({"types": ["a"] * 101}, "types"), ({"types": [""]}, "types[0]"), ({"limit": 1}, "limit")],
 )  # fmt: skip
 async def test_a_bad_wish_for_a_lease_is_422_and_takes_nothing(site: TaskSite, body: Any, field: str) -> None:
@@ -245,7 +247,8 @@ async def test_two_schedules_of_one_owner_have_two_names(site: TaskSite) -> None
     [({"name": ""}, "name"), ({"name": "a\nb"}, "name"), ({"name": "x" * 101}, "name"), ({"cron": "* * * *"}, "cron"),
      ({"cron": "61 * * * *"}, "cron"), ({"cron": "* " * 500}, "cron"), ({"timezone": "Mars/Olympus"}, "timezone"),
      ({"timezone": "../../etc/passwd"}, "timezone"), ({"jitter": -1}, "jitter"), ({"jitter": "2d"}, "jitter"),
-     ({"catch_up": "some"}, "catch_up"), ({"enabled": "yes"}, "enabled"), ({"owner": "me"}, "owner"), ({"task": 5}, "task"),
+     ({"catch_up": "some"}, "catch_up"), ({"enabled": "yes"}, "enabled"), ({"owner": "me"}, "owner"),
+     ({"task": 5}, "task"),
      ({"task": {"type": "add", "args": {"b": 1}}}, "task.args.a"), ({"task": {"type": "t", "delay": 5}}, "task"),
      ({"task": {"type": "t", "x": 1}}, "task.x"), ({"task": {}}, "task")],
 )  # fmt: skip
@@ -258,13 +261,15 @@ async def test_a_bad_schedule_is_422_and_so_is_a_bad_change(site: TaskSite, chan
     assert (await site.ask("GET", "/v1/schedules")).json() == {"schedules": [made]}
 
 
-@pytest.mark.parametrize(("method", "end", "body"), [("GET", "", None), ("PATCH", "", {}), ("DELETE", "", None), ("POST", "/run", None)])  # fmt: skip
+@pytest.mark.parametrize(("method", "end", "body"), [("GET", "", None), ("PATCH", "", {}), ("DELETE", "", None),
+("POST", "/run", None)])  # fmt: skip
 async def test_another_owners_schedule_is_not_there_with_any_verb(
     site: TaskSite, method: str, end: str, body: Any
 ) -> None:
     made = (await site.ask("POST", "/v1/schedules", json=NIGHTLY, key="user")).json()
     sent = {} if body is None else {"json": body}
     for name in (made["id"], "01980a1c-7e4b-7c3a-9d2e-5f6a7b8c9d0e", "nonsense"):
-        assert_problem(await site.ask(method, f"/v1/schedules/{name}{end}", key="other", **sent), 404, "unknown-schedule")
+        assert_problem(await site.ask(method, f"/v1/schedules/{name}{end}", key="other", **sent), 404,
+        "unknown-schedule")
     assert (await site.ask("GET", "/v1/schedules", key="other")).json() == {"schedules": []}
     assert (await site.ask("GET", f"/v1/schedules/{made['id']}", key="user")).status_code == 200

@@ -73,14 +73,17 @@ async def test_the_header_counts_where_the_body_names_no_key(site: TaskSite) -> 
         (b'{"type": "t", "priority": NaN}', 400, None), (b'{"type": "t", "args": {"x": ' + b"[" * 50_000, 400, None),
         (b"[]", 422, None), (b"5", 422, None), (b"null", 422, None), (b"{}", 422, None),
         (b'{"type": "t", "colour": "red"}', 422, "colour"), (b'{"type": "a b"}', 422, "type"),
-        (b'{"type": "t", "priority": 10}', 422, "priority"), (b'{"type": "t", "priority": ' + b"9" * 5_000 + b"}", 422, None),
+        (b'{"type": "t", "priority": 10}', 422, "priority"),
+        (b'{"type": "t", "priority": ' + b"9" * 5_000 + b"}", 422, None),
         (b'{"type": "t", "args": []}', 422, "args"), (b'{"type": "t", "args": null}', 422, "args"),
-        (b'{"type": "t", "args": {"a": "\\u0000"}}', 422, None), (b'{"type": "t", "args": {"a": "\\ud800"}}', 422, None),
+        (b'{"type": "t", "args": {"a": "\\u0000"}}', 422, None),
+        (b'{"type": "t", "args": {"a": "\\ud800"}}', 422, None),
         (b'{"type": "add", "args": {"b": 1}}', 422, "args.a"), (b'{"type": "t", "queue": "UP"}', 422, "queue"),
         (b'{"type": "t", "delay": 1e999}', 422, None), (b'{"type": "t", "delay": -1}', 422, "delay"),
         (b'{"type": "t", "run_at": "soon"}', 422, "run_at"), (b'{"type": "t", "max_attempts": 0}', 422, "max_attempts"),
         (b'{"type": "t", "run_at": 1, "delay": 1}', 422, "run_at"), (b'{"type": "t", "timeout": 0}', 422, "timeout"),
-        (b'{"type": "t", "idempotency_key": ""}', 422, "idempotency_key"), (b'{"type": "t", "retry": {"x": 1}}', 422, "retry.x"),
+        (b'{"type": "t", "idempotency_key": ""}', 422, "idempotency_key"),
+        (b'{"type": "t", "retry": {"x": 1}}', 422, "retry.x"),
         (b'{"type": "t", "concurrency_key": "' + b"k" * 257 + b'"}', 422, "concurrency_key"),
         (b'{"type": "t", "callback_url": "ftp://x"}', 422, "callback_url"),
         (b'{"type": "t", "args": {"a": "' + b"x" * 270_000 + b'"}}', 422, "args"),
@@ -154,7 +157,8 @@ async def test_submissions_are_counted_by_their_routes(site: TaskSite) -> None:
 
 
 async def test_a_list_is_filtered_and_comes_in_pages(site: TaskSite) -> None:
-    made = [await site.made({"type": f"t{n}", "queue": f"q{n % 2}", "args": {"name": f"invoice {n}"}}) for n in range(5)]
+    made = [await site.made({"type": f"t{n}", "queue": f"q{n % 2}",
+    "args": {"name": f"invoice {n}"}}) for n in range(5)]
     await site.ask("POST", f"/v1/tasks/{made[0]['id']}/cancel")
 
     async def types(query: str) -> list[str]:
@@ -178,7 +182,8 @@ async def test_a_list_is_filtered_and_comes_in_pages(site: TaskSite) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["colour=red", "status=lost", "limit=0", "limit=1001", "limit=x", "offset=10001", "cursor=x", "cursor=%00", "since=soon",
+    ["colour=red", "status=lost", "limit=0", "limit=1001", "limit=x", "offset=10001", "cursor=x", "cursor=%00",
+    "since=soon",
      "since=", "owner=a&owner=b", "q=", "type=%00", "q=%ff", "limit=1&limit=2", "until=9999-99-99T00:00:00Z",
      "q=a&" * 17 + "q=b", "type=" + "x" * 257, "since=1e999"],
 )  # fmt: skip
@@ -242,7 +247,8 @@ async def test_who_hangs_up_while_waiting_for_a_lease_gets_no_task(site: TaskSit
 VERBS: list[tuple[str, str, Any]] = [
     ("GET", "", None), ("GET", "?wait=1", None), ("PATCH", "", {"priority": 1}), ("POST", "/cancel", None),
     ("POST", "/retry", None), ("DELETE", "", None), ("POST", "/heartbeat", {"lease": 1}),
-    ("POST", "/complete", {"lease": 1}), ("POST", "/fail", {"lease": 1, "error": "x"}), ("POST", "/release", {"lease": "1"}),
+    ("POST", "/complete", {"lease": 1}), ("POST", "/fail", {"lease": 1, "error": "x"}),
+    ("POST", "/release", {"lease": "1"}),
 ]  # fmt: skip
 
 
@@ -252,8 +258,8 @@ async def test_another_owners_task_is_not_there_with_any_verb(
 ) -> None:
     task = await site.leased(key="user")
     answers = [
-        await site.ask(method, f"/v1/tasks/{id}{end}", key="other", **({"json": body} if body else {}))
-        for id in (task["id"], NOWHERE, "nonsense", "%00")
+        await site.ask(method, f"/v1/tasks/{name}{end}", key="other", **({"json": body} if body else {}))
+        for name in (task["id"], NOWHERE, "nonsense", "%00")
     ]
     for answer in answers:
         assert_problem(answer, 404, "unknown-task")
@@ -298,8 +304,10 @@ async def test_a_waiting_task_is_changed_and_keeps_the_clients_json(site: TaskSi
     [
         (b"{", 400, None), (b"", 400, None), (b"\xff", 400, None), (b'{"priority": NaN}', 400, None),
         (b'{"args": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400, None), (b"[]", 422, None),
-        (b'{"priority": 10}', 422, "priority"), (b'{"priority": null}', 422, "priority"), (b'{"args": []}', 422, "args"),
-        (b'{"args": null}', 422, "args"), (b'{"status": "dead"}', 422, "status"), (b'{"run_at": "soon"}', 422, "run_at"),
+        (b'{"priority": 10}', 422, "priority"), (b'{"priority": null}', 422, "priority"),
+        (b'{"args": []}', 422, "args"),
+        (b'{"args": null}', 422, "args"), (b'{"status": "dead"}', 422, "status"),
+        (b'{"run_at": "soon"}', 422, "run_at"),
         (b'{"run_at": ' + b"9" * 5_000 + b"}", 422, "run_at"), (b'{"args": {"a": "\\u0000"}}', 422, None),
         (b'{"args": {"a": "\\udc00"}}', 422, None), (b'{"args": {"a": "' + b"x" * 263_000 + b'"}}', 422, "args"),
         (b'{"args": {"a": "' + b"x" * 1_100_000 + b'"}}', 413, None), (b'{"run_at": true}', 422, "run_at"),
@@ -350,8 +358,10 @@ async def test_a_bulk_action_is_a_task_that_says_what_it_does(site: TaskSite) ->
 @pytest.mark.parametrize(
     ("body", "field"),
     [({}, "action"), ({"action": "cancel"}, "filter"), ({"action": "eat", "filter": {}}, "action"),
-     ({"action": "retry", "filter": {"x": 1}}, "filter.x"), ({"action": "retry", "filter": {"status": "lost"}}, "filter.status"),
-     ({"action": "retry", "filter": {"q": ["a"] * 101}}, "filter.q"), ({"action": "retry", "filter": {"since": "x"}}, "filter.since"),
+     ({"action": "retry", "filter": {"x": 1}}, "filter.x"),
+     ({"action": "retry", "filter": {"status": "lost"}}, "filter.status"),
+     ({"action": "retry", "filter": {"q": ["a"] * 101}}, "filter.q"),
+     ({"action": "retry", "filter": {"since": "x"}}, "filter.since"),
      ({"action": "retry", "filter": {"type": 5}}, "filter.type")],
 )  # fmt: skip
 async def test_a_bad_bulk_action_is_422(site: TaskSite, body: Any, field: str) -> None:
