@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from headrace.adapters.system.clock import SystemClock
 from headrace.errors import NotFound, Unavailable
 from headrace.kit.ids import format_id
 from headrace.model.task import Ending, Status, Task
-from headrace.ports.crew import Crew, Ended, HouseContext, Logged, Progress, Report
+from headrace.ports.crew import Attempt, Crew, Ended, Logged, Progress, Report
 
 _numbers = itertools.count(1)
 
@@ -69,37 +69,37 @@ class Rig:
                 await asyncio.sleep(0.01)
 
 
-async def _said(context: HouseContext, args: dict[str, Any]) -> str:
+async def _said(context: Attempt, args: Mapping[str, Any]) -> str:
     context.log("info", "hello", lease=context.task.lease, attempt=context.task.attempt)
     context.progress({"value": 0.5, "note": "half"})
     return format_id(context.task.id)
 
 
-async def _fails(context: HouseContext, args: dict[str, Any]) -> None:
+async def _fails(context: Attempt, args: Mapping[str, Any]) -> None:
     raise NotFound("there is no such order")
 
 
-async def _later(context: HouseContext, args: dict[str, Any]) -> None:
+async def _later(context: Attempt, args: Mapping[str, Any]) -> None:
     raise Unavailable("the shop is closed", retry_after=30)
 
 
-async def _breaks(context: HouseContext, args: dict[str, Any]) -> None:
+async def _breaks(context: Attempt, args: Mapping[str, Any]) -> None:
     raise KeyError("order")
 
 
-async def _echo(context: HouseContext, args: dict[str, Any]) -> object:
+async def _echo(context: Attempt, args: Mapping[str, Any]) -> object:
     return args.get("value")
 
 
-async def _too_large(context: HouseContext, args: dict[str, Any]) -> str:
+async def _too_large(context: Attempt, args: Mapping[str, Any]) -> str:
     return "x" * (1024 * 1024)
 
 
-async def _no_json(context: HouseContext, args: dict[str, Any]) -> object:
+async def _no_json(context: Attempt, args: Mapping[str, Any]) -> object:
     return object()
 
 
-async def _sleeps(context: HouseContext, args: dict[str, Any]) -> str:
+async def _sleeps(context: Attempt, args: Mapping[str, Any]) -> str:
     await asyncio.sleep(args.get("seconds", 60))
     return str(args.get("note", ""))
 

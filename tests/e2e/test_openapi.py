@@ -42,7 +42,7 @@ checks.positive_data_acceptance.enabled = false  # a filter that lets everything
 """
 _LIMITS = {"HEADRACE_GUESSES_PER_ACCOUNT": "1000000", "HEADRACE_GUESSES_PER_ADDRESS": "1000000"}
 _EXAMPLES = 15  # for each operation, besides those of the coverage phase: 30 s in all
-_MOST_SECONDS = 120
+_MOST_SECONDS = 240  # on a machine that does other things, too
 
 
 def _told(document: dict[str, Any]) -> dict[str, Any]:

@@ -23,11 +23,11 @@ from headrace.model.task import (
 )
 from headrace.ports.clock import Clock
 from headrace.ports.tasks import Tasks
+from headrace.tasks.bulk import BULK_TYPE
 from headrace.tasks.endings import Endings, There, always
 from headrace.tasks.rights import Rights, TaskRights, id_of, unknown_task
 from headrace.tasks.wire import Kinds, args_flaws
 
-BULK_TYPE = "tasks.bulk"
 LOOK_AGAIN_SECONDS = 0.5  # for an end that comes about in another process
 _BULK_ATTEMPTS = 20
 
@@ -108,6 +108,8 @@ class TaskDesk:
         task = await self._mine(principal, id)
         if changes.args is not UNSET and (errors := list(args_flaws(task.type, changes.args, self._kinds))):
             raise Invalid(errors[0].detail, code="invalid-task", items=errors)
+        if changes.args is not UNSET and (kind := self._kinds.get(task.type)) is not None and kind.permit is not None:
+            await kind.permit(principal, changes.args)
         try:
             changed = await self._tasks.change(task.id, changes, self._clock.now())
         except Conflict as exc:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from headrace.adapters.postgres._task_readying import PLANNING, WAIT_FOR_DISK
 
-# Tasks in the order of their ids; `p_groups` says for each which of the arrays that begin with `p_g_` has what it shares
-# with others. Those whose id or idempotency key is there already come back, with the first one's id and fingerprint.
+# Tasks in the order of their ids; `p_groups` says for each where in the arrays `p_g_…` that lies which it shares with
+# others. Those whose id or idempotency key is there already come back, with the first one's id and fingerprint.
 _ADD = f"""
     CREATE FUNCTION headrace_tasks_add(
         p_now bigint, p_ids uuid[], p_created bigint[], p_groups integer[], p_args bytea[], p_search text[],

@@ -28,7 +28,7 @@ def _next_owners(side: str, limit: str) -> str:
     return _NEXT_OWNERS.format(side=side, limit=limit, wanted=_WANTED.format(floor=_FROM))
 
 
-# Rooms are how many a queue may still begin. A rate is a bucket that holds what may begin in a second, and one at least.
+# Rooms are how many a queue may still begin. A rate is a bucket that holds what may begin in a second, at least one.
 _ROOMS = f"""
         UPDATE task_queues q SET counted_at = p_now
         WHERE name = ANY (names) AND counted_at > p_now + {_SET_BACK};
@@ -102,8 +102,8 @@ _LEASE = f"""
             FROM unnest(taken) WITH ORDINALITY AS p (id, n) JOIN tasks t ON t.id = p.id ORDER BY n
         ), leased AS (
             INSERT INTO task_leases (id, lease, leased_until, started_at, key_lock, attempt, queue, holder)
-            SELECT id, new_lease, p_until, p_now, CASE WHEN concurrency_key IS NOT NULL THEN {KEY_LOCK} END, attempt + 1,
-                queue, p_holder
+            SELECT id, new_lease, p_until, p_now, CASE WHEN concurrency_key IS NOT NULL THEN {KEY_LOCK} END,
+                attempt + 1, queue, p_holder
             FROM picked
         ), noted AS MATERIALIZED (
             SELECT headrace_tasks_note(
@@ -112,9 +112,9 @@ _LEASE = f"""
                 array_agg(attempt + 1), NULL
             ) FROM picked
         )
-        SELECT id, type, owner, created_at, 2::smallint, args, queue, priority, attempt + 1, max_attempts, run_at, timeout,
-            retry, concurrency_key, callback_url, p_now, NULL::bigint, NULL::bytea, error, progress, false, new_lease,
-            p_until, NULL::text
+        SELECT id, type, owner, created_at, 2::smallint, args, queue, priority, attempt + 1, max_attempts, run_at,
+            timeout, retry, concurrency_key, callback_url, p_now, NULL::bigint, NULL::bytea, error, progress, false,
+            new_lease, p_until, NULL::text
         FROM picked, noted ORDER BY n
 """
 _CLAIM = f"""
@@ -165,4 +165,4 @@ CLAIMING = (_TOKENS, _CLAIM)
 COLUMNS = """id, type, owner, created_at, status, args, queue, priority, attempt, max_attempts, run_at, timeout, retry,
     concurrency_key, callback_url, started_at, finished_at, result, error, progress, cancelling, lease, leased_until"""
 """Of task_live and task_past, in the order of the record `Task`."""
-CLAIM = f"SELECT {COLUMNS} FROM headrace_tasks_claim({', '.join(['%b'] * 8)})"  # noqa: S608 - our own text
+CLAIM = f"SELECT {COLUMNS} FROM headrace_tasks_claim({', '.join(['%b'] * 8)})"

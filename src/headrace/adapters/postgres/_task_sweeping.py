@@ -27,7 +27,7 @@ _EXPIRE = f"""
     CREATE FUNCTION headrace_tasks_expire(p_now bigint, p_ids uuid[], p_leases bigint[], p_ending integer)
     RETURNS SETOF task_live LANGUAGE plpgsql {PLANNING} AS $$
     DECLARE
-        said text := CASE p_ending WHEN {EXPIRED} THEN 'its lease ran out' ELSE 'it did not stop when it was asked to' END;
+        said text := CASE p_ending WHEN {EXPIRED} THEN 'its lease ran out' ELSE 'it did not stop when asked to' END;
         n integer := cardinality(p_ids);
     BEGIN
         IF p_ids IS NULL THEN RETURN; END IF;
@@ -128,7 +128,9 @@ _SWEEP = f"""
                 ORDER BY id FOR UPDATE SKIP LOCKED
             ) AS l;
             expired := coalesce(cardinality(late), 0);
-            ended := ended || ARRAY(SELECT id FROM headrace_tasks_expire(p_now, late, leases, {EXPIRED}) WHERE status > 2);
+            ended := ended || ARRAY(
+                SELECT id FROM headrace_tasks_expire(p_now, late, leases, {EXPIRED}) WHERE status > 2
+            );
         END IF;
         IF stopping IS NOT NULL THEN
             SELECT array_agg(id), array_agg(lease) INTO stopping, leases FROM (
@@ -143,7 +145,7 @@ _SWEEP = f"""
             (SELECT min(until) + {GRACE} FROM task_queues q CROSS JOIN LATERAL (
                 SELECT leased_until AS until FROM task_leases WHERE queue = q.name ORDER BY leased_until LIMIT 1
             ) AS l),
-            (SELECT cancelled_at + {_STOP} FROM task_leases WHERE cancelled_at IS NOT NULL ORDER BY cancelled_at LIMIT 1)
+            (SELECT min(cancelled_at) + {_STOP} FROM task_leases WHERE cancelled_at IS NOT NULL)
         ) INTO next_at;
     END $$
 """

@@ -92,6 +92,7 @@ _WAITING = (
         UNIQUE (owner, queue, type, priority, front)
     ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_cost_delay = 0)
     """,
+    "CREATE INDEX task_lanes_by_queue ON task_lanes (queue, owner)",
     f"""
     CREATE TABLE task_ready (lane bigint, rank bigint, id uuid, PRIMARY KEY (lane, rank, id)) WITH ({_CHURN})
     """,

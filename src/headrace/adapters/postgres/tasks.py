@@ -65,7 +65,13 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
 
     @classmethod
     async def open(
-        cls, url: str, clock: Clock, *, direct_url: str = "", options: BreakerOptions | None = None, migrate: bool = True
+        cls,
+        url: str,
+        clock: Clock,
+        *,
+        direct_url: str = "",
+        options: BreakerOptions | None = None,
+        migrate: bool = True,
     ) -> PostgresTasks:
         """`direct_url` leads past a pooler, to be woken by NOTIFY. Raises Unusable, NewerFormat and Unavailable."""
         database = Database(url, clock, name="the tasks' database", size=CONNECTIONS, options=options)
@@ -106,7 +112,8 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         kind = sha256(repr((wanted.queue, types)).encode()).hexdigest()[:32]
         until = now + round(wanted.seconds * 1e6)
         values = (
-            wanted.queue, None if types is None else texts(types), wanted.owner, kind, wanted.limit, wanted.holder, until,
+            wanted.queue, None if types is None else texts(types), wanted.owner, kind, wanted.limit, wanted.holder,
+            until,
             now,
         )  # fmt: skip
         return [rows.task_of(row) for row in await self.run(CLAIM, values, "tasks.claim")]
