@@ -33,7 +33,7 @@ MAX_URL: Final = 2_048
 _END_OF_TIME = from_datetime(LATEST)
 _QUEUE = re.compile(r"[a-z0-9_][a-z0-9._-]{0,62}\Z", re.ASCII)
 _TYPE = re.compile(r"[A-Za-z0-9._:/-]{1,128}\Z", re.ASCII)
-_UNKNOWN_FIELD = re.compile(r"unknown field `(.*)`")
+_UNKNOWN_FIELD = re.compile(r"unknown field `(.*?)`(?: - at `\$\.(.*)`)?\Z", re.DOTALL)
 
 Moment = str | int | float | None
 
@@ -76,9 +76,9 @@ def read(raw: bytes, owner: str, now: int, kinds: Kinds, key: str | None = None)
         if not raw.isascii():
             raw.decode()
     except UNDECODABLE as exc:
-        raise _undecodable(exc) from exc
+        raise _undecodable(exc, raw) from exc
     if has_bad_escape(raw):
-        raise Flawed([ItemError("invalid-text", r"`\u0000` and halves of surrogate pairs cannot be stored")])
+        raise Flawed([_BAD_ESCAPE])
     if errors := [*_flaws(wire), *_arg_flaws(wire, kinds)]:
         raise Flawed(errors)
     wanted_key = wire.idempotency_key or key
@@ -212,7 +212,10 @@ def _run_at(wire: WireTask, now: int) -> int | None:
     return None if wire.run_at is None else moment(wire.run_at)
 
 
-def _undecodable(exc: BaseException) -> Flawed:
+_BAD_ESCAPE = ItemError("invalid-text", r"`\u0000` and halves of surrogate pairs cannot be stored")
+
+
+def _undecodable(exc: BaseException, raw: bytes) -> Flawed:
     """Say in the client's terms why it could not be decoded."""
     if isinstance(exc, RecursionError):
         return Flawed([ItemError("invalid-json", "nested too deeply")], parsed=False)
@@ -220,8 +223,10 @@ def _undecodable(exc: BaseException) -> Flawed:
         return Flawed([ItemError("invalid-utf8", "not valid UTF-8")], parsed=False)
     text = str(exc)
     if match := _UNKNOWN_FIELD.search(text):
-        name = match[1][:100]
+        name = (f"{match[2]}." if match[2] else "") + match[1][:100]
         return Flawed([ItemError("unknown-field", f"unknown field `{name}`; your own go into `args`", field=name)])
     if isinstance(exc, msgspec.ValidationError):
         return Flawed([ItemError("invalid-field", text.replace("`$.", "`")[:300])])
+    if has_bad_escape(raw):
+        return Flawed([_BAD_ESCAPE])
     return Flawed([ItemError("invalid-json", text[:300])], parsed=False)
