@@ -79,6 +79,9 @@ _TIDY = f"""
         SELECT array_agg(owner), array_agg(concurrency_key) INTO owners, keys FROM (
             SELECT DISTINCT owner, concurrency_key FROM tasks b WHERE state = 2 AND NOT EXISTS (
                 SELECT FROM tasks o WHERE o.owner = b.owner AND o.concurrency_key = b.concurrency_key AND o.state = 1
+                    AND o.queue = b.queue AND o.type = b.type
+            ) AND NOT EXISTS (
+                SELECT FROM task_leases l WHERE l.key_lock = hashtextextended(b.owner || chr(31) || b.concurrency_key, 6)
             ) LIMIT {_MENDED}
         ) AS stuck;
         IF owners IS NOT NULL THEN
