@@ -226,6 +226,18 @@ async def test_a_claim_reads_no_more_after_thousands_of_claims_that_an_old_snaps
     assert max(read[-5:]) <= 1.5 * max(read[5:15])
 
 
+async def test_a_claim_reads_no_more_where_thousands_of_owners_wait(postgres_url: str) -> None:
+    async with opened(postgres_url) as tasks:
+        read = []
+        for owners in (50, 3000):
+            first = uuid7(now())
+            sent = [NewTask(first + at, "add", f"o{at % owners:04}", now()) for at in range(max(owners, 500))]
+            await tasks.add(sent, now())
+            await _pages_read(tasks)
+            read.append(await _pages_read(tasks))
+        assert read[1] <= 1.5 * read[0]
+
+
 async def _pages_read(tasks: PostgresTasks) -> int:
     """By a claim of 64."""
     values = (None, None, None, "any", 64, "here", now() + 60 * SECOND, now())
