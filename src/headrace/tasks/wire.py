@@ -47,7 +47,7 @@ class WireTask(msgspec.Struct, forbid_unknown_fields=True, gc=False, omit_defaul
     priority: int = DEFAULT_PRIORITY
     run_at: Moment = None
     delay: Moment = None
-    max_attempts: int = DEFAULT_ATTEMPTS
+    max_attempts: int | None = None
     timeout: Moment = None
     retry: Retry | None = None
     idempotency_key: str | None = None
@@ -91,7 +91,7 @@ def read(raw: bytes, owner: str, now: int, kinds: Kinds, key: str | None = None)
         queue=wire.queue,
         priority=wire.priority,
         run_at=_run_at(wire, now),
-        max_attempts=wire.max_attempts,
+        max_attempts=wire.max_attempts or (kind.max_attempts if (kind := kinds.get(wire.type)) else DEFAULT_ATTEMPTS),
         timeout=None if wire.timeout is None else _seconds(wire.timeout),
         retry=wire.retry,
         idempotency_key=wanted_key,
@@ -133,7 +133,7 @@ def _flaws(wire: WireTask) -> Iterator[ItemError]:
         yield ItemError("invalid-queue", QUEUE_RULE, field="queue")
     if not 0 <= wire.priority <= 9:
         yield ItemError("invalid-priority", "`priority` must be a whole number from 0 to 9", field="priority")
-    if not 1 <= wire.max_attempts <= MAX_ATTEMPTS:
+    if wire.max_attempts is not None and not 1 <= wire.max_attempts <= MAX_ATTEMPTS:
         yield ItemError("invalid-attempts", f"`max_attempts` must be from 1 to {MAX_ATTEMPTS}", field="max_attempts")
     if wire.run_at is not None or wire.delay is not None:
         yield from _time_flaws(wire)

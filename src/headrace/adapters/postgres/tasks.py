@@ -7,7 +7,7 @@ Where what lies and why: `_task_tables`. The functions: `_task_adding`, `_task_c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from uuid import uuid4
 
@@ -28,7 +28,7 @@ from headrace.adapters.postgres._task_word import Word
 from headrace.adapters.postgres.database import BreakerOptions, Database
 from headrace.adapters.postgres.faults import committing, reading
 from headrace.adapters.postgres.layout import prepare
-from headrace.errors import Conflict
+from headrace.errors import Conflict, OutcomeUnknown
 from headrace.kit.failpoint import reach
 from headrace.model.bucket import UNSET
 from headrace.model.task import (
@@ -49,6 +49,7 @@ from headrace.ports.clock import Clock
 CONNECTIONS = 6  # adding, claiming, finishing, beating, and two of: a list, the journal, NOTIFY
 _SECONDS = 15.0
 _TIDY_SECONDS = 10.0
+_MOST_UNKNOWN = 100_000
 _ENDINGS = {ending: number for number, ending in enumerate(Ending)}
 assert list(Ending) == [Ending.SUCCEEDED, Ending.FAILED, Ending.RETRY, Ending.CANCELLED, Ending.RELEASED]
 
@@ -61,7 +62,12 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         self._monotonic = clock.monotonic
         self._tidy_at = clock.monotonic() + _TIDY_SECONDS
         self._partitions = Partitions()
+<<<<<<< HEAD
         self.word = Word(database, listen_url, str(uuid4()))
+=======
+        self._unknown: set[tuple[int, int]] = set()
+        self.news = News(database, listen_url, str(uuid4()))
+>>>>>>> t-postgres
 
     @classmethod
     async def open(
@@ -141,10 +147,13 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         if not firsts:
             return []
         await self._ensure_partitions(now)
-        found = await self._finish([firsts[one] for one in sorted(firsts)], now)
-        lost = [outcome for outcome in firsts.values() if outcome.id not in found]
-        if lost:
-            found |= await self._finished_before(lost)
+        try:
+            found = await self._finish([firsts[one] for one in sorted(firsts)], now)
+        except OutcomeUnknown:
+            self._remember(firsts.values())
+            raise
+        if self._unknown:
+            found |= await self._finished_before([one for one in firsts.values() if one.id not in found])
         if any(task.concurrency_key is not None or task.finished_at is None for task in found.values()):
             self.word.tell()
         return [found.pop(outcome.id, None) if firsts[outcome.id] is outcome else None for outcome in outcomes]
@@ -159,7 +168,18 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         tasks = map(rows.task_of, await self.run(FINISH, values, "tasks.finish"))
         return {task.id: task for task in tasks}
 
+    def _remember(self, outcomes: Iterable[Outcome]) -> None:
+        """Whether they were noted is unknown, and whoever sent them will ask again."""
+        if len(self._unknown) > _MOST_UNKNOWN:
+            self._unknown.clear()
+        self._unknown.update((outcome.id, outcome.lease) for outcome in outcomes)
+
     async def _finished_before(self, outcomes: Sequence[Outcome]) -> dict[int, Task]:
+        """What came of those whose first answer was lost."""
+        outcomes = [one for one in outcomes if (one.id, one.lease) in self._unknown]
+        self._unknown.difference_update((one.id, one.lease) for one in outcomes)
+        if not outcomes:
+            return {}
         values = (
             uuids([one.id for one in outcomes]), int8s([one.lease for one in outcomes]),
             int2s([_ENDINGS[one.ending] for one in outcomes]),
