@@ -62,12 +62,8 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         self._monotonic = clock.monotonic
         self._tidy_at = clock.monotonic() + _TIDY_SECONDS
         self._partitions = Partitions()
-<<<<<<< HEAD
         self.word = Word(database, listen_url, str(uuid4()))
-=======
         self._unknown: set[tuple[int, int]] = set()
-        self.news = News(database, listen_url, str(uuid4()))
->>>>>>> t-postgres
 
     @classmethod
     async def open(
