@@ -114,13 +114,15 @@ def time(field: str, value: str | float) -> int:
     return found
 
 
-def lease(value: int | str) -> int:
-    """The number; one that no lease has for what is too long to be one. Raises Invalid."""
+def lease(value: float | str) -> int:
+    """The number. Raises Invalid for what no lease was ever told with."""
     if isinstance(value, str):
-        if not (value.isascii() and value.isdigit() and len(value) < 20):
-            raise field_error("lease", "must be the number that the lease was told with")
-        return int(value)
-    return value
+        good = value.isascii() and value.isdigit() and len(value) < 20
+    else:
+        good = isinstance(value, int) or value.is_integer()
+    if not good:
+        raise field_error("lease", "must be the number that the lease was told with")
+    return int(value)
 
 
 def log_lines(lines: Sequence[Line]) -> list[LogLine]:

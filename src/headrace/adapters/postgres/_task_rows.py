@@ -39,12 +39,13 @@ def task_of(row: tuple[Any, ...]) -> Task:
     """Of a row of COLUMNS, as `fetch` has it."""
     (
         task_id, kind, owner, created_at, status, args, queue, priority, attempt, max_attempts, run_at, timeout, retry,
-        concurrency_key, callback_url, started_at, finished_at, result, error, progress, cancelling, lease, leased_until,
+        concurrency_key, callback_url, started_at, finished_at, result, error, progress, cancelling, lease,
+        leased_until,
     ) = row  # fmt: skip
     return Task(
-        int.from_bytes(task_id), kind, owner, created_at, STATUSES[status], args, queue, priority, attempt, max_attempts,
-        run_at, timeout, None if retry is None else _decode_retry(retry), concurrency_key, callback_url, started_at,
-        finished_at, result, error, progress, cancelling, lease, leased_until,
+        int.from_bytes(task_id), kind, owner, created_at, STATUSES[status], args, queue, priority, attempt,
+        max_attempts, run_at, timeout, None if retry is None else _decode_retry(retry), concurrency_key, callback_url,
+        started_at, finished_at, result, error, progress, cancelling, lease, leased_until,
     )  # fmt: skip
 
 
@@ -103,7 +104,6 @@ def added(tasks: Sequence[NewTask], now: int) -> Sequence[object]:
 
 def uuid(value: int) -> UUID:
     return UUID(int=value)
-
 
 
 _Shared = tuple[str, str, str, int, int, float | None, Retry | None, str | None]
