@@ -27,6 +27,7 @@ from headrace.operations.restore import Restore
 from headrace.ports.clock import Clock
 from headrace.ports.metrics import Metrics
 from headrace.query.export import Export
+from headrace.query.exports import Exports
 from headrace.query.reader import Reader
 from headrace.query.saved import SavedSearchDesk
 from headrace.query.tail import Tail
@@ -60,6 +61,7 @@ class Services:
     saved: SavedSearchDesk
     tail: Tail
     export: Export
+    exports: Exports
     submission: Submission
     tasks: TaskDesk
     leasing: LeaseDesk

@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from headrace.adapters.system.clock import SystemClock
 from headrace.errors import NotFound, Unavailable
 from headrace.kit.ids import format_id
 from headrace.model.task import Ending, Status, Task
-from headrace.ports.crew import Crew, Ended, HouseContext, Logged, Progress, Report
+from headrace.ports.crew import Attempt, Crew, Ended, Logged, Progress, Report
 
 _numbers = itertools.count(1)
 
@@ -69,37 +69,37 @@ class Rig:
                 await asyncio.sleep(0.01)
 
 
-async def _said(context: HouseContext, args: dict[str, Any]) -> str:
+async def _said(context: Attempt, args: Mapping[str, Any]) -> str:
     context.log("info", "hello", lease=context.task.lease, attempt=context.task.attempt)
     context.progress({"value": 0.5, "note": "half"})
     return format_id(context.task.id)
 
 
-async def _fails(context: HouseContext, args: dict[str, Any]) -> None:
+async def _fails(context: Attempt, args: Mapping[str, Any]) -> None:
     raise NotFound("there is no such order")
 
 
-async def _later(context: HouseContext, args: dict[str, Any]) -> None:
+async def _later(context: Attempt, args: Mapping[str, Any]) -> None:
     raise Unavailable("the shop is closed", retry_after=30)
 
 
-async def _breaks(context: HouseContext, args: dict[str, Any]) -> None:
+async def _breaks(context: Attempt, args: Mapping[str, Any]) -> None:
     raise KeyError("order")
 
 
-async def _echo(context: HouseContext, args: dict[str, Any]) -> object:
+async def _echo(context: Attempt, args: Mapping[str, Any]) -> object:
     return args.get("value")
 
 
-async def _too_large(context: HouseContext, args: dict[str, Any]) -> str:
+async def _too_large(context: Attempt, args: Mapping[str, Any]) -> str:
     return "x" * (1024 * 1024)
 
 
-async def _no_json(context: HouseContext, args: dict[str, Any]) -> object:
+async def _no_json(context: Attempt, args: Mapping[str, Any]) -> object:
     return object()
 
 
-async def _sleeps(context: HouseContext, args: dict[str, Any]) -> str:
+async def _sleeps(context: Attempt, args: Mapping[str, Any]) -> str:
     await asyncio.sleep(args.get("seconds", 60))
     return str(args.get("note", ""))
 
@@ -306,6 +306,12 @@ async def test_a_thread_past_its_timeout_is_ended_and_its_neighbours_go_on_anew(
     assert (neighbour.ending, neighbour.result) == (Ending.SUCCEEDED, b'"well"')
 
 
+async def test_neighbours_of_a_task_that_was_ended_are_under_no_suspicion(children: Rig, tmp_path: Path) -> None:
+    neighbours = [task("marks", path=str(tmp_path / "marks"), seconds=0.8) for _ in range(2)]
+    ends = await children.end_of(task("sync.sleeps", timeout=0.3), *neighbours)
+    assert [each.result for each in ends[1:]] == [b"4", b"4"], "the second time, too, they were begun together"
+
+
 async def test_a_task_that_does_not_stop_is_ended_by_force(children: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headrace.adapters.processes._seat._FORCE_SECONDS", 0.5)
     deaf, thread, neighbour = task("deaf"), task("sync.sleeps"), task("sleeps", seconds=2, note="well")
@@ -376,6 +382,15 @@ async def test_short_tasks_are_taken_in_advance_and_all_end(children: Rig) -> No
         await children.end_of(*batch)
     assert most > 4
     assert len(children.ended) == 2_000
+
+
+async def test_half_of_what_is_taken_in_advance_is_gone_before_more_is_taken(children: Rig) -> None:
+    assert isinstance(children.crew, ProcessCrew)
+    children.crew._ahead, children.crew._window = 100, time.monotonic() + 3_600  # as if so many had just been done
+    children.crew.run([task("sleeps") for _ in range(4 + 51)])
+    assert children.crew.room() == 0
+    children.crew.stop([children.crew._waiting[0][1].id])
+    assert children.crew.room() == 50
 
 
 async def test_what_was_taken_in_advance_and_cannot_begin_goes_back(children: Rig) -> None:

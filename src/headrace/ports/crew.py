@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -40,20 +40,21 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
 Report = Logged | Progress | Ended
 
 
-class HouseContext(Protocol):
+class Attempt(Protocol):
     """What a function of the server itself, that runs tasks, knows of its task and can say."""
 
     @property
-    def task(self) -> Task: ...
+    def task(self) -> Task:
+        """The task, as it was claimed."""
 
     def progress(self, value: object) -> None:
         """How far it is: any JSON value."""
 
     def log(self, level: str, message: str, **attributes: object) -> None:
-        """A line in the task's history."""
+        """A line for the bucket `_tasks`."""
 
 
-HouseHandler = Callable[[HouseContext, dict[str, Any]], Awaitable[object]]
+HouseHandler = Callable[[Attempt, Mapping[str, Any]], Awaitable[object]]
 """Gets the args as Python has them. A HeadraceError that is not Retriable ends the task as FAILED, a Retriable one and
 all others with RETRY."""
 
@@ -67,8 +68,8 @@ class Crew(Protocol):
         """What it has handlers for."""
 
     def room(self) -> int:
-        """How many more tasks it takes now. Of short ones that may be more than run at once; what then has to wait for a
-        second all the same ends as RELEASED."""
+        """How many more tasks it takes now. Of short ones that may be more than run at once; what then has to wait for
+        a second all the same ends as RELEASED."""
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Begin these; none more than there is room for."""
@@ -82,17 +83,3 @@ class Crew(Protocol):
 
     async def close(self, seconds: float) -> None:
         """Let what runs finish for so long, then end it by force. `reports` then has what became of it."""
-
-
-class Attempt(Protocol):
-    """What a function inside of the server that runs a task has at hand."""
-
-    @property
-    def task(self) -> Task:
-        """The task, as it was claimed."""
-
-    def progress(self, value: object) -> None:
-        """How far it is: a number from 0 to 1, or anything that can be JSON."""
-
-    def log(self, level: str, message: str, **attributes: object) -> None:
-        """A line for the bucket `_tasks`."""

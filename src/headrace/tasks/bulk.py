@@ -7,14 +7,27 @@ from typing import Any
 
 import msgspec
 
+from headrace.errors import Forbidden
+from headrace.model.principal import Principal
 from headrace.model.task import FINISHED, RETRIABLE, UNFINISHED, Status, Task, TaskFilter
+from headrace.model.task_kind import TaskKind
 from headrace.ports.clock import Clock
 from headrace.ports.crew import Attempt
 from headrace.ports.tasks import Tasks
 
+BULK_TYPE = "tasks.bulk"
 _PAGE = 500
 _DEFAULT = {"cancel": UNFINISHED, "retry": RETRIABLE - {Status.SCHEDULED}}
 """What is meant where the filter names no status."""
+
+
+def bulk_kind() -> TaskKind:
+    """Nobody submits one: who may change which tasks is decided where it is asked for (see tasks/desk)."""
+    return TaskKind(BULK_TYPE, lambda raw: (), house=True, description="Cancel or retry many tasks.", permit=_refuse)
+
+
+async def _refuse(principal: Principal, args: bytes) -> None:  # noqa: ARG001 - whoever asks, and whatever for
+    raise Forbidden("Ask for it with POST /v1/tasks/bulk.", code="not-submitted")
 
 
 class Bulk:

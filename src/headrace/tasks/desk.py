@@ -23,11 +23,11 @@ from headrace.model.task import (
 )
 from headrace.ports.clock import Clock
 from headrace.ports.tasks import Tasks
+from headrace.tasks.bulk import BULK_TYPE
 from headrace.tasks.endings import Endings, There, always
 from headrace.tasks.rights import Rights, TaskRights, id_of, unknown_task
 from headrace.tasks.wire import Kinds, args_flaws
 
-BULK_TYPE = "tasks.bulk"
 LOOK_AGAIN_SECONDS = 0.5  # for an end that comes about in another process
 _BULK_ATTEMPTS = 20
 
@@ -108,7 +108,12 @@ class TaskDesk:
         task = await self._mine(principal, id)
         if changes.args is not UNSET and (errors := list(args_flaws(task.type, changes.args, self._kinds))):
             raise Invalid(errors[0].detail, code="invalid-task", items=errors)
-        changed = await self._tasks.change(task.id, changes, self._clock.now())
+        if changes.args is not UNSET and (kind := self._kinds.get(task.type)) is not None and kind.permit is not None:
+            await kind.permit(principal, changes.args)
+        try:
+            changed = await self._tasks.change(task.id, changes, self._clock.now())
+        except Conflict as exc:
+            raise Conflict(exc.detail, code="task-state") from exc
         self._journaled()
         if changed is None:
             raise unknown_task(id)
@@ -147,8 +152,11 @@ class TaskDesk:
     async def delete(self, principal: Principal, id: str) -> Task:
         """A finished one, for good. Raises Conflict while it is unfinished."""
         task = await self._mine(principal, id)
-        if not await self._tasks.delete(task.id):
-            raise unknown_task(id)
+        try:
+            if not await self._tasks.delete(task.id):
+                raise unknown_task(id)
+        except Conflict as exc:
+            raise Conflict(exc.detail, code="task-state") from exc
         return task
 
     async def bulk(self, principal: Principal, action: str, filter: TaskFilter) -> Task:

@@ -25,6 +25,7 @@ LEASE_SECONDS = 15.0  # others have the tasks of a process that died so much lat
 BEAT_SECONDS = 5.0
 _POLL_SECONDS = 2.0  # behind the word that something came; also for other processes' words that got lost
 _GATHER_SECONDS = 0.01  # while others run: a claim for many costs hardly more than for one
+_READY_SECONDS = 0.1  # between two looks at a crew that is not ready yet
 _MOST = 500  # in one claim
 _CLOSING_SECONDS = 2.0  # for the last ends to become durable
 _DEFAULT = Retry()
@@ -74,7 +75,7 @@ class Runner:
             return 0
         room = min(_MOST, self._crew.room())
         if room <= 0:
-            await self._room.wait(_POLL_SECONDS)
+            await self._room.wait(_POLL_SECONDS if self._crew.types else _READY_SECONDS)
             return 1
         if self._running and room < self._last_claim // 2 and await self._room.wait(_GATHER_SECONDS):
             return 1
@@ -124,10 +125,10 @@ class Runner:
 
     async def _claim(self, room: int) -> int:
         wanted = Wanted(self._holder, room, LEASE_SECONDS, types=self._crew.types)
-        now = self._clock.now()
+        now, seen = self._clock.now(), self._tasks.news
         tasks = await self._tasks.claim(wanted, now)
         if not tasks:
-            await self._tasks.wait(_POLL_SECONDS)
+            await self._tasks.wait(_POLL_SECONDS, seen)
             return 0
         self._last_claim = len(tasks)
         self._running.update((task.id, task) for task in tasks)

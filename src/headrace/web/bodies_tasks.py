@@ -45,7 +45,7 @@ Moment: TypeAlias = Annotated[
 ]
 Priority: TypeAlias = Annotated[int, Meta(ge=0, le=9, description="9 comes first.")]
 Lease: TypeAlias = Annotated[
-    int | str,
+    int | float | str,  # 4711.0 is an integer to JSON Schema
     _shown(
         "The number of the lease, as it was told.",
         {"anyOf": [{"type": "string", "pattern": "^[1-9][0-9]{0,17}$"}, {"type": "integer", "minimum": 1}]},

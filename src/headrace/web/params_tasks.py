@@ -18,7 +18,8 @@ from headrace.tasks.leasing import LogLine
 from headrace.tasks.wire import moment
 from headrace.web.bodies_tasks import Filter, Line
 from headrace.web.json_body import field_error
-from headrace.web.params import EXAMPLE_ID, TIME_OR_AGE, Param, pairs_of
+from headrace.web.param import Param, pairs_of
+from headrace.web.params import EXAMPLE_ID, TIME_OR_AGE
 
 MOST_WAIT = 60.0
 MAX_ATTRIBUTES_BYTES = 64 * 1024  # of one line of a log
@@ -113,13 +114,15 @@ def time(field: str, value: str | float) -> int:
     return found
 
 
-def lease(value: int | str) -> int:
-    """The number; one that no lease has for what is too long to be one. Raises Invalid."""
+def lease(value: float | str) -> int:
+    """The number. Raises Invalid for what no lease was ever told with."""
     if isinstance(value, str):
-        if not (value.isascii() and value.isdigit() and len(value) < 20):
-            raise field_error("lease", "must be the number that the lease was told with")
-        return int(value)
-    return value
+        good = value.isascii() and value.isdigit() and len(value) < 20
+    else:
+        good = isinstance(value, int) or value.is_integer()
+    if not good:
+        raise field_error("lease", "must be the number that the lease was told with")
+    return int(value)
 
 
 def log_lines(lines: Sequence[Line]) -> list[LogLine]:

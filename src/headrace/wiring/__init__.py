@@ -25,9 +25,11 @@ from headrace.web.fast_lane import App
 from headrace.web.middleware.cors import parse_origins
 from headrace.wiring.adapters import Adapters, open_adapters
 from headrace.wiring.features import Features, build
+from headrace.wiring.house import ensure_schedules
 from headrace.wiring.identity import base_url, sealer_of
 from headrace.wiring.roles import Place, Role, refuse_files
 from headrace.wiring.steps import Step
+from headrace.wiring.tasks import run_crews
 from headrace.wiring.urls import Urls
 from headrace.workers.loop import Pace, run
 
@@ -84,18 +86,19 @@ async def _started(
     features = build(settings, ports, await sealer_of(settings, ports.control), restart, role)
     services, key_file = features.services, settings.data_dir / "admin.key"
     await services.buckets.ensure_system_buckets()
+    await ensure_schedules(ports.schedules, ports.clock)
     if role == "serve":
         await ensure_admin_key(ports.keys, SystemKeyFile(key_file), ports.clock)
         await features.identity.tokens.ensure_key()
+    crews = await run_crews(features.tasks, settings, ports) if settings.tasks == "on" else []
     async with asyncio.TaskGroup() as loops:
         listening = loops.create_task(features.waiter.run(), name="stored-waiter")
         working = [
             loops.create_task(run(name, step, stopping, pace), name=name)
-            for name, step, pace, roles in [*features.steps, *_telling(ports)]
+            for name, step, pace, roles in [*features.steps, *crews, *_telling(ports)]
             if role in roles
         ]
         try:
-            await _warm(services, ports)
             yield Running(create_app(services, options), services, key_file, restart)
         finally:
             await _finish(features)
@@ -113,11 +116,6 @@ async def _end(working: Sequence[asyncio.Task[None]]) -> None:
     _, late = await asyncio.wait(working, timeout=_LOOPS_SECONDS)
     for task in late:
         task.cancel()
-
-
-async def _warm(services: Services, ports: Adapters) -> None:
-    for bucket in await ports.buckets.list():
-        await services.reader.warm(bucket)
 
 
 async def _finish(features: Features) -> None:

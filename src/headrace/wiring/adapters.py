@@ -15,6 +15,7 @@ from headrace.adapters.prometheus.metrics import PrometheusMetrics
 from headrace.adapters.sql.accounts import SqlAccounts
 from headrace.adapters.sql.audit import SqlAuditOutbox
 from headrace.adapters.sql.buckets import SqlBuckets
+from headrace.adapters.sql.busy_queries import SqlBusyQueries
 from headrace.adapters.sql.database import ControlDatabase, ControlOptions
 from headrace.adapters.sql.keys import SqlKeys
 from headrace.adapters.sql.saved_searches import SqlSavedSearches
@@ -29,6 +30,7 @@ from headrace.ports.accounts import Accounts
 from headrace.ports.audit import AuditOutbox
 from headrace.ports.buckets import Buckets
 from headrace.ports.bus import Bus
+from headrace.ports.busy_queries import BusyQueries
 from headrace.ports.clock import Clock
 from headrace.ports.dead_letters import DeadLetters
 from headrace.ports.events import Events
@@ -61,6 +63,7 @@ class Adapters:
     audit: AuditOutbox
     buckets: Buckets
     bus: Bus
+    busy_queries: BusyQueries
     clock: Clock
     control: ControlDatabase
     dead_letters: DeadLetters
@@ -110,6 +113,7 @@ async def open_adapters(settings: Settings, stack: AsyncExitStack, among: Place 
         audit=SqlAuditOutbox(control),
         buckets=buckets,
         bus=bus,
+        busy_queries=SqlBusyQueries(control),
         clock=clock,
         control=control,
         dead_letters=dead_letters,

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace import __version__
-from headrace.adapters.parquet.export_format import ParquetFormat
 from headrace.auth.sealing import Sealer
 from headrace.buckets.catalog import BucketCatalog
 from headrace.buckets.grants import GrantDesk
@@ -29,21 +27,22 @@ from headrace.operations.health import About, Health
 from headrace.operations.history import SAMPLE_SECONDS, History
 from headrace.operations.restore import Restore
 from headrace.operations.watched_queue import WatchedQueue
-from headrace.query.export import TEXT_FORMATS, Export
-from headrace.query.reader import Reader
 from headrace.query.saved import SavedSearchDesk
 from headrace.query.tail import Tail
 from headrace.retention.retention import Retention
 from headrace.services import Services
 from headrace.wiring.adapters import Adapters
 from headrace.wiring.identity import Identity, build_identity
+from headrace.wiring.reading import Reading, build_reading
 from headrace.wiring.roles import SERVE, Role
+from headrace.wiring.room import free_bytes_of
 from headrace.wiring.steps import Step
 from headrace.wiring.tasks import TaskFeatures, build_tasks
 from headrace.wiring.urls import Urls
 from headrace.workers.loop import Pace
 
 _AUDIT_PACE = Pace(idle=0.5)
+_WARMING_PACE = Pace(idle=60.0)
 _BACKED_UP = frozenset(("tasks.db", "queue.db", "dead-letters.db", "events.duckdb", "control.db"))
 
 
@@ -71,8 +70,9 @@ def build(
     waiter = StoredWaiter(ports.events, ports.bus)
     meter = UsageMeter(ports.usage, ports.clock)
     intake = Intake(batcher, waiter, ports.clock, ports.metrics, ports.events.trouble)
-    tasks = build_tasks(settings, ports, batcher, {})
-    services = _services(settings, ports, queue, intake, identity, meter, tasks, restart, spooled)
+    reading = build_reading(settings, ports, queue)
+    tasks = build_tasks(settings, ports, batcher, reading)
+    services = _services(settings, ports, queue, intake, identity, meter, reading, tasks, restart, spooled)
     return Features(
         services=services,
         identity=identity,
@@ -82,6 +82,7 @@ def build(
         waiter=waiter,
         steps=[
             *tasks.steps,
+            Step("warming", reading.warming.step, _WARMING_PACE, SERVE),
             *_steps(settings, ports, queue, batcher, drains=settings.concurrency if role == "work" else 1),
             *identity.steps,
             Step("usage", meter.step, Pace(idle=settings.usage_interval)),
@@ -126,15 +127,14 @@ def _services(
     intake: Intake,
     identity: Identity,
     meter: UsageMeter,
+    reading: Reading,
     tasks: TaskFeatures,
     restart: asyncio.Event,
     spooled: SpooledQueue | None,
 ) -> Services:
     data, clock, metrics = settings.data_dir, ports.clock, ports.metrics
 
-    def free_bytes() -> int:
-        return shutil.disk_usage(data).free
-
+    free_bytes = free_bytes_of(data)
     forget = identity.authenticator.forget
     files: frozenset[str] = _BACKED_UP if ports.snapshots else frozenset()
     catalog = BucketCatalog(ports.buckets, ports.events, clock, forget, 1 + len(Urls.of(settings).shards))
@@ -153,10 +153,11 @@ def _services(
         gate=_gate(settings, ports, meter),
         usage=UsageDesk(ports.usage, meter, clock),
         intake=intake,
-        reader=Reader(ports.events, ports.recent, metrics, clock),
+        reader=reading.reader,
         saved=SavedSearchDesk(ports.saved_searches, clock),
         tail=Tail(ports.events, ports.bus, clock, metrics, most=settings.tails),
-        export=Export(ports.events, {**TEXT_FORMATS, "parquet": ParquetFormat()}),
+        export=reading.export,
+        exports=tasks.exports,
         submission=tasks.submission,
         tasks=tasks.desk,
         leasing=tasks.leasing,
@@ -176,6 +177,7 @@ def _services(
             min_free_bytes=settings.min_free_bytes,
             spooled=spooled.spooled if spooled else None,
             lags=getattr(ports.events, "lags", None),
+            tasks=ports.tasks.queues,
         ),
         history=History(queue, ports.events, metrics, clock),
         backup=Backup(ports.snapshots, data, clock, ports.audit, __version__),

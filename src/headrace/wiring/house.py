@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from headrace.auth import worth
 from headrace.errors import Conflict
@@ -16,7 +16,7 @@ from headrace.model.task_kind import TaskKind
 from headrace.ports.accounts import Accounts
 from headrace.ports.buckets import Buckets
 from headrace.ports.clock import Clock
-from headrace.ports.crew import Attempt
+from headrace.ports.crew import HouseHandler
 from headrace.ports.events import Events
 from headrace.ports.export_format import ExportFormat
 from headrace.ports.keys import Keys
@@ -29,8 +29,7 @@ from headrace.query.task_args import PrincipalOf, TaskViews
 from headrace.query.warming import WARM_TYPE, Warming
 from headrace.tasks import cron
 
-HouseFunction: TypeAlias = Callable[[Attempt, Mapping[str, Any]], Awaitable[object]]  # Any: JSON
-House: TypeAlias = Mapping[str, tuple[TaskKind, HouseFunction]]
+House: TypeAlias = Mapping[str, tuple[TaskKind, HouseHandler]]
 
 SYSTEM = "system"
 """The owner of what nobody asked for."""
@@ -56,7 +55,7 @@ class HouseNeeds:
 
 
 def build_house(needs: HouseNeeds) -> House:
-    """All but `tasks.bulk`, which is the task feature's own."""
+    """All but `tasks.bulk`, which belongs to the features of tasks."""
     views = TaskViews(needs.buckets, principal_of(needs.accounts, needs.keys, needs.clock))
     export = ExportTask(needs.export, needs.formats, needs.folder, views, needs.clock)
     digest = DigestTask(needs.events, views, needs.clock)

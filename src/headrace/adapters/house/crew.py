@@ -29,7 +29,7 @@ _FORCE_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """The HouseContext of one attempt."""
+    """The Attempt of one attempt."""
 
     task: Task
     _report: Callable[[Report], None]

@@ -19,12 +19,12 @@ from headrace.adapters.postgres._task_claiming import CLAIM
 from headrace.adapters.postgres._task_ending import BEAT, FINISH, FINISHED
 from headrace.adapters.postgres._task_find import find
 from headrace.adapters.postgres._task_journal import PostgresJournal
-from headrace.adapters.postgres._task_news import News
 from headrace.adapters.postgres._task_partitions import Partitions
 from headrace.adapters.postgres._task_queues import PostgresQueues
 from headrace.adapters.postgres._task_retention import purge
 from headrace.adapters.postgres._task_sweeping import FREE, SWEEP, TIDY
 from headrace.adapters.postgres._task_tables import LAYOUT
+from headrace.adapters.postgres._task_word import Word
 from headrace.adapters.postgres.database import BreakerOptions, Database
 from headrace.adapters.postgres.faults import committing, reading
 from headrace.adapters.postgres.layout import prepare
@@ -62,8 +62,8 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         self._monotonic = clock.monotonic
         self._tidy_at = clock.monotonic() + _TIDY_SECONDS
         self._partitions = Partitions()
+        self.word = Word(database, listen_url, str(uuid4()))
         self._unknown: set[tuple[int, int]] = set()
-        self.news = News(database, listen_url, str(uuid4()))
 
     @classmethod
     async def open(
@@ -84,12 +84,12 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         except BaseException:
             await database.close()
             raise
-        tasks.news.start()
+        tasks.word.start()
         return tasks
 
     async def close(self) -> None:
         """Let go of the connections."""
-        await self.news.close()
+        await self.word.close()
         await self.database.close()
 
     # --- adding, claiming, ending ------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         sent = list({task.id: task for task in tasks}) if len(firsts) < len(tasks) else None
         new = tasks if sent is None else [firsts[one] for one in sent]
         there = added_before(await self.run(ADD, rows.added(new, now), "tasks.add"))
-        self.news.tell()
+        self.word.tell()
         return answers(tasks, there)
 
     async def claim(self, wanted: Wanted, now: int) -> Sequence[Task]:
@@ -151,7 +151,7 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         if self._unknown:
             found |= await self._finished_before([one for one in firsts.values() if one.id not in found])
         if any(task.concurrency_key is not None or task.finished_at is None for task in found.values()):
-            self.news.tell()
+            self.word.tell()
         return [found.pop(outcome.id, None) if firsts[outcome.id] is outcome else None for outcome in outcomes]
 
     async def _finish(self, outcomes: Sequence[Outcome], now: int) -> dict[int, Task]:
@@ -192,7 +192,7 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
             self._tidy_at = self._monotonic() + _TIDY_SECONDS
             ((let_go,),) = await self.run(TIDY, ())
         if due or expired or ended or let_go:
-            self.news.tell()
+            self.word.tell()
         return Swept(due, expired, tuple(map(int.from_bytes, ended)), next_at, more)
 
     async def free(self, holder: str, now: int) -> int:
@@ -200,12 +200,17 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         await self._ensure_partitions(now)
         ((freed,),) = await self.run(FREE, (holder, now))
         if freed:
-            self.news.tell()
+            self.word.tell()
         return int(freed)
 
-    async def wait(self, seconds: float) -> None:
+    @property
+    def news(self) -> int:
         """See the port."""
-        await self.news.wait(seconds)
+        return self.word.count
+
+    async def wait(self, seconds: float, seen: int | None = None) -> None:
+        """See the port."""
+        await self.word.wait(seconds, seen)
 
     # --- reading and changing ----------------------------------------------------------------------------------------
 
@@ -238,7 +243,7 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
             return None
         if said != "changed":
             raise Conflict(f"the task {said}, and can be changed only while it waits")
-        self.news.tell()
+        self.word.tell()
         return await self.get(id)
 
     async def cancel(self, ids: Sequence[int], now: int) -> Sequence[Task | None]:
@@ -267,7 +272,7 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
             return []
         await self._ensure_partitions(now)
         await self.run(statement, (now, uuids(sorted(set(ids)))))
-        self.news.tell()
+        self.word.tell()
         return await self._get(ids)
 
     async def _get(self, ids: Sequence[int]) -> Sequence[Task | None]:

@@ -18,7 +18,8 @@ from headrace.web.bodies_tasks import BulkAsked, Completion, Failure, Heartbeat,
 from headrace.web.deps import Caller, Has
 from headrace.web.door import documented, router
 from headrace.web.json_body import JsonBody, field_error
-from headrace.web.params import CURSOR, LIMIT, OFFSET, ask
+from headrace.web.param import ask
+from headrace.web.params import CURSOR, LIMIT, OFFSET
 from headrace.web.params_tasks import (
     TASK_FILTERS,
     TASK_PATH,
