@@ -27,7 +27,7 @@ class Doubling:
 
 async def until(there: Callable[[], object]) -> None:
     async with asyncio.timeout(30):
-        while not there():
+        while not there():  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0)
 
 
