@@ -33,7 +33,8 @@ _EXPIRE = f"""
         IF p_ids IS NULL THEN RETURN; END IF;
         RETURN QUERY SELECT * FROM headrace_tasks_finish(
             p_now, p_ids, p_leases, array_fill(p_ending::smallint, ARRAY[n]), array_fill(NULL::bytea, ARRAY[n]),
-            array_fill(said, ARRAY[n]), array_fill(NULL::bigint, ARRAY[n]), array_fill(chr(31) || said, ARRAY[n])
+            array_fill(said, ARRAY[n]), array_fill(NULL::bigint, ARRAY[n]),
+            array_fill(chr(31) || said || chr(31), ARRAY[n])
         );
     END $$
 """
