@@ -14,7 +14,7 @@ from headrace.tasks.filters import MAX_VALUES, MAX_WORDS
 from headrace.tasks.leasing import MAX_ERROR, MAX_PROGRESS_BYTES
 from headrace.tasks.schedules import MAX_NAME
 from headrace.web.json_body import SHOWN
-from headrace.web.params import FUTURE_MOMENT, TIME_OR_AGE
+from headrace.web.params import EXAMPLE_ID, FUTURE_MOMENT, TIME_OR_AGE
 
 MOST_LEASED = 1_000
 MOST_AT_ONCE = 1_000_000
@@ -187,13 +187,16 @@ When: TypeAlias = Annotated[
 ]
 
 
+Owner: TypeAlias = Annotated[str, Meta(min_length=1, max_length=256, description="By id.", examples=[EXAMPLE_ID])]
+
+
 class Filter(msgspec.Struct, forbid_unknown_fields=True):
     """As the list of tasks has it in its query string."""
 
     status: Statuses | UnsetType = UNSET
     type: Words | UnsetType = UNSET
     queue: Words | UnsetType = UNSET
-    owner: Annotated[str, Meta(examples=["01980a1c-7e4b-7c3a-9d2e-5f6a7b8c9d0e"])] | UnsetType = UNSET
+    owner: Owner | UnsetType = UNSET
     q: Texts | UnsetType = UNSET
     since: When | UnsetType = UNSET
     until: When | UnsetType = UNSET
