@@ -83,6 +83,8 @@ def filter_in(body: Filter, services: Services) -> TaskFilter:
     """That of a body. Raises Invalid."""
     pairs: list[tuple[str, str]] = []
     for name, value in msgspec.structs.asdict(body).items():
+        if value == []:
+            raise field_error(f"filter.{name}", "must name at least one, or be left out")
         if value is not msgspec.UNSET:
             pairs += [(name, str(one)) for one in (value if isinstance(value, list) else [value])]
     try:
@@ -104,6 +106,13 @@ def seconds(field: str, value: str | float, least: float, most: float) -> float:
     if not least <= found <= most:
         raise field_error(field, f"must be {least:g} to {most:g} seconds, or a duration such as 10s or 5m")
     return found
+
+
+def whole(field: str, value: float, least: int, most: int) -> int:
+    """Raises Invalid."""
+    if not least <= value <= most or value != int(value):
+        raise field_error(field, f"must be a whole number from {least} to {most}")
+    return int(value)
 
 
 def time(field: str, value: str | float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,10 +16,18 @@ from headrace.adapters.sqlite.schedules import SqliteSchedules
 from headrace.adapters.sqlite.tasks import SqliteTasks
 from headrace.adapters.system.clock import SystemClock
 from headrace.errors import ItemError
+from headrace.kit.wake import Wake
 from headrace.model.principal import VIEWER, BucketView, Principal, Role
 from headrace.model.query import EventFilter
 from headrace.model.task_kind import TaskKind
-from headrace.wiring.tasks import TaskFeatures, build_tasks
+from headrace.tasks.desk import TaskDesk
+from headrace.tasks.endings import Endings
+from headrace.tasks.finishing import Finishing
+from headrace.tasks.leasing import LeaseDesk
+from headrace.tasks.queues import QueueDesk
+from headrace.tasks.rights import TaskRights
+from headrace.tasks.schedules import ScheduleDesk
+from headrace.tasks.submission import Submission
 from tests.unit.web import fakes
 from tests.unit.web.fakes import World
 
@@ -33,10 +42,20 @@ def check_add(args: bytes) -> Sequence[ItemError]:
     return [ItemError("missing", "a number is needed", field=f"args.{name}") for name in "ab" if name not in given]
 
 
+@dataclass(frozen=True)
+class Features:
+    submission: Submission
+    desk: TaskDesk
+    leasing: LeaseDesk
+    queues: QueueDesk
+    schedules: ScheduleDesk
+    finishing: Finishing
+
+
 class TaskSite(World):
     """The application with real features of tasks behind it."""
 
-    def __init__(self, features: TaskFeatures, **options: Any) -> None:
+    def __init__(self, features: Features, **options: Any) -> None:
         super().__init__(**options)
         self.features = features
         services = cast("SimpleNamespace", self.services)
@@ -68,20 +87,31 @@ class TaskSite(World):
 @asynccontextmanager
 async def task_site(folder: Path, **options: Any) -> AsyncIterator[TaskSite]:
     tasks = await SqliteTasks.open(folder / "tasks.db")
-
-    async def no_bucket(_: str) -> None:
-        return None
-
-    world = World()
-    ports = SimpleNamespace(
-        tasks=tasks, schedules=SqliteSchedules(tasks), clock=SystemClock(), metrics=world.metrics,
-        buckets=SimpleNamespace(find=no_bucket),
-    )  # fmt: skip
-    kinds = {"add": TaskKind("add", check_add)}
-    settings = SimpleNamespace(task_days=30.0)
-    features = build_tasks(cast("Any", settings), cast("Any", ports), cast("Any", None), kinds)
+    features = _features(tasks)
     try:
         yield TaskSite(features, **options)
     finally:
-        await features.close()
+        await features.submission.close()
+        await features.finishing.close()
         await tasks.close()
+
+
+def _features(tasks: SqliteTasks) -> Features:
+    async def no_bucket(_: str) -> None:
+        return None
+
+    def unheard(*_: object) -> None: ...
+
+    clock, metrics, endings = SystemClock(), cast("Any", World().metrics), Endings()
+    kinds = {"add": TaskKind("add", check_add)}
+    rights = TaskRights(cast("Any", SimpleNamespace(find=no_bucket)))
+    finishing = Finishing(tasks, endings, clock, metrics, journaled=unheard, owes_callback=unheard)
+    submission = Submission(tasks, kinds, clock, metrics, journaled=unheard)
+    return Features(
+        submission,
+        TaskDesk(tasks, rights, endings, kinds, clock, unheard, unheard),
+        LeaseDesk(tasks, rights, finishing, endings, kinds, clock, metrics),
+        QueueDesk(tasks, rights),
+        ScheduleDesk(SqliteSchedules(tasks), submission, rights, kinds, clock, Wake()),
+        finishing,
+    )
