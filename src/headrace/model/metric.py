@@ -54,6 +54,8 @@ TASKS_CLAIMED = Metric("tasks_claimed", Kind.COUNTER, "Tasks given out under a l
 TASKS_FINISHED = Metric("tasks_finished", Kind.COUNTER, "Attempts that ended, by the status that the task came into.", ("status",))
 TASK_WAIT_SECONDS = Metric("task_wait_seconds", Kind.HISTOGRAM, "Time from when a task could run until our runner began it.")
 TASKS_RUNNING = Metric("tasks_running", Kind.GAUGE, "Tasks that our runner runs now.")
+TASKS_QUEUED = Metric("tasks_queued", Kind.GAUGE, "Tasks that could run now.")
+TASKS_OLDEST_SECONDS = Metric("tasks_oldest_seconds", Kind.GAUGE, "Age of the oldest of them.")
 TASK_LEASES_LOST = Metric("task_leases_lost", Kind.COUNTER, "Attempts whose lease ran out before they ended.")
 
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

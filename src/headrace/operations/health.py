@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import TypeVar
 
 from headrace.errors import HeadraceError
+from headrace.kit.times import SECOND
 from headrace.model.block import QueueDepth
 from headrace.model.metric import (
     QUEUE_BYTES,
@@ -18,7 +19,10 @@ from headrace.model.metric import (
     SPOOL_EVENTS,
     STORE_BYTES,
     STORE_EVENTS,
+    TASKS_OLDEST_SECONDS,
+    TASKS_QUEUED,
 )
+from headrace.model.task import TaskQueue
 from headrace.operations.watched_queue import WatchedQueue
 from headrace.ports.clock import Clock
 from headrace.ports.dead_letters import DeadLetters
@@ -69,6 +73,7 @@ class Health:
         min_free_bytes: int = MIN_FREE_BYTES,
         spooled: Callable[[], Awaitable[QueueDepth]] | None = None,
         lags: Callable[[], Mapping[str, float]] | None = None,
+        tasks: Callable[[], Awaitable[Sequence[TaskQueue]]] | None = None,
     ) -> None:
         """`free_bytes`: the room left where the data lies. `spooled`: what waits on this machine for a queue that is
         away; None when nothing is taken then."""
@@ -82,6 +87,7 @@ class Health:
         self._min_free_bytes = min_free_bytes
         self._spooled = spooled
         self._lags = lags
+        self._tasks = tasks
         self._began = clock.monotonic()
         self._draining = False
         self._last: tuple[float, Readiness] | None = None
@@ -116,6 +122,8 @@ class Health:
             status["store"] = {"events": size[0], "bytes": size[1]}
         if (dead := await asked(self._dead_letters.count(), "dead_letters", problems)) is not None:
             status["dead_letters"] = dead
+        if self._tasks and (queues := await asked(self._tasks(), "tasks", problems)) is not None:
+            status["tasks"] = self._work(queues)
         if self._lags and (lags := self._lags()):
             status["replicas"] = {name: _replica(lag) for name, lag in lags.items()}
         status["disk"] = {"free_bytes": self._free_bytes()}
@@ -130,9 +138,23 @@ class Health:
         if self._spooled and (depth := await asked(self._spooled(), "spool", {})) is not None:
             self._metrics.set(SPOOL_EVENTS, depth.events)
             self._metrics.set(SPOOL_BYTES, depth.bytes)
+        if self._tasks and (queues := await asked(self._tasks(), "tasks", {})) is not None:
+            work = self._work(queues)
+            self._metrics.set(TASKS_QUEUED, work["queued"])
+            self._metrics.set(TASKS_OLDEST_SECONDS, work["oldest_seconds"])
         if (size := await asked(self._events.size(), "store", {})) is not None:
             self._metrics.set(STORE_EVENTS, size[0])
             self._metrics.set(STORE_BYTES, size[1])
+
+    def _work(self, queues: Sequence[TaskQueue]) -> dict[str, float]:
+        """What waits and what runs, over all queues of tasks."""
+        oldest = min((queue.oldest for queue in queues if queue.oldest is not None), default=None)
+        return {
+            "queued": sum(queue.queued for queue in queues),
+            "scheduled": sum(queue.scheduled for queue in queues),
+            "running": sum(queue.running for queue in queues),
+            "oldest_seconds": 0.0 if oldest is None else max(0.0, (self._clock.now() - oldest) / SECOND),
+        }
 
     async def _look(self) -> Readiness:
         fatal: dict[str, str] = {}

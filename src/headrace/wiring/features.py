@@ -177,6 +177,7 @@ def _services(
             min_free_bytes=settings.min_free_bytes,
             spooled=spooled.spooled if spooled else None,
             lags=getattr(ports.events, "lags", None),
+            tasks=ports.tasks.queues,
         ),
         history=History(queue, ports.events, metrics, clock),
         backup=Backup(ports.snapshots, data, clock, ports.audit, __version__),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import getpid
 
 from headrace.adapters.house.crew import HouseCrew
@@ -16,6 +17,7 @@ from headrace.ingest.batcher import Batcher
 from headrace.ingest.task_journal import TaskJournalForwarder
 from headrace.kit.ids import format_id, uuid7
 from headrace.kit.wake import Wake
+from headrace.model.metric import TASKS_RUNNING
 from headrace.model.task_kind import TaskKind
 from headrace.ports.clock import Clock
 from headrace.ports.crew import Crew, HouseHandler
@@ -42,6 +44,7 @@ from headrace.workers.loop import Pace
 EMBEDDED_HOLDER = "runner"
 """Of leases in the files of a data directory: one process owns them, and after its death nobody else has them."""
 _GRACE_SECONDS = 3.0  # for handlers at the end; what they hold then is begun anew elsewhere
+_HOUSE = 8  # of its tasks at once: exports may take hours, and a bulk change should not wait for four of them
 _PURGE_PACE = Pace(idle=60.0)
 
 
@@ -113,7 +116,7 @@ def build_tasks(settings: Settings, ports: Adapters, batcher: Batcher, reading: 
             Step("task-journal", TaskJournalForwarder(tasks, ports.buckets, batcher, journal).step, Pace()),
             Step("task-sweep", Sweeper(tasks, endings, clock, journal.ring).step, Pace()),
             Step("task-history", History(tasks, clock, settings.task_days).step, _PURGE_PACE),
-            Step("export-files", exports.step, _PURGE_PACE),
+            Step("export-files", exports.step, Pace(idle=600.0)),
             Step("task-callbacks", Callbacks(tasks, callbacks, clock).step, Pace()),
             Step("schedules", Firing(ports.schedules, kinds, clock, schedule).step, Pace()),
         ],
@@ -132,6 +135,7 @@ async def run_crews(features: TaskFeatures, settings: Settings, ports: Adapters)
             journaled=features.journaled,
         )  # fmt: skip
         features.runners.append(runner)
+        ports.metrics.watch(TASKS_RUNNING, partial(getattr, runner, "running"))
         steps += [
             Step(f"tasks-claim-{number}", runner.claim_step, Pace()),
             Step(f"tasks-report-{number}", runner.report_step, Pace()),
@@ -151,7 +155,7 @@ def _crews(features: TaskFeatures, settings: Settings, clock: Clock) -> Sequence
     )
     children.start()
     timeouts = {name: features.kinds[name].timeout for name in features.house}
-    return children, HouseCrew(features.house, clock, timeouts=timeouts)
+    return children, HouseCrew(features.house, clock, at_once=_HOUSE, timeouts=timeouts)
 
 
 def _handlers(settings: Settings) -> Registry:

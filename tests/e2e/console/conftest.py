@@ -20,7 +20,7 @@ from headrace.kit.times import DAY, SECOND
 from tests.e2e.conftest import Event, TestBucket
 from tests.e2e.console.visits import NOBODY, Visit
 from tests.support.browser import WIDE, Watch, browser_running, signed_in
-from tests.support.people import Person, person, unused_name
+from tests.support.people import PASSWORD, Person, person, unused_name
 from tests.support.server import Server
 
 __all__ = ["Opened", "recorded", "signed_in"]
@@ -57,6 +57,15 @@ class Opened:
         context = self.browser.new_context(viewport={"width": size[0], "height": size[1]}, **given)
         self.watches[context] = Watch(context, self.server.url)
         return context.new_page()
+
+    def page_of(self, person: Person, size: tuple[int, int] = WIDE, **options: Any) -> Page:
+        """A page with a new session of this person, and nothing in it yet. The form and the overview behind it are left
+        out: together they take a second of CPU, and have tests of their own."""
+        page = self.page(size, **options)
+        form = {"username": person.username, "password": PASSWORD}
+        answer = page.request.post("/sign-in", form=form, headers={"origin": self.server.url}, max_redirects=0)
+        assert answer.status == 303, answer.text()
+        return page
 
     def watch(self, page: Page) -> Watch:
         """What the context of this page complained of, and what it asked for."""
@@ -118,17 +127,17 @@ def user(shared_server: Server) -> Person:
 
 @pytest.fixture
 def admin_page(opened: Opened, admin: Person) -> Page:
-    return signed_in(opened.page(), admin)
+    return opened.page_of(admin)
 
 
 @pytest.fixture
 def manager_page(opened: Opened, manager: Person) -> Page:
-    return signed_in(opened.page(), manager)
+    return opened.page_of(manager)
 
 
 @pytest.fixture
 def user_page(opened: Opened, user: Person) -> Page:
-    return signed_in(opened.page(), user)
+    return opened.page_of(user)
 
 
 def recorded(bucket: TestBucket, n: int, make: Callable[[int], Event] | None = None, **fields: Any) -> list[Event]:

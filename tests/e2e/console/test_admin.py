@@ -311,7 +311,7 @@ def test_usage_and_status_show_figures(admin_page: Page, bucket: TestBucket) -> 
 def test_everything_works_without_javascript(
     opened: Opened, shared_server: Server, bucket: TestBucket, user: Person
 ) -> None:
-    page = signed_in(opened.page(java_script_enabled=False), person(shared_server, role="admin"))
+    page = opened.page_of(person(shared_server, role="admin"), java_script_enabled=False)
     opened.watch(page).forgive(REFUSED)
     page.goto(f"/admin/keys/new?bucket={bucket.name}")
     page.get_by_role("button", name="Make the key").click()

@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.console.conftest import Opened, signed_in
+from tests.e2e.console.conftest import Opened
 from tests.support.people import person
 from tests.support.queue import put_blocks
 from tests.support.server import Server
@@ -29,7 +29,7 @@ def poisoned(server: Server) -> Server:
 
 def test_dead_letters_show_their_reason_and_are_replayed_one_some_and_all(browser: Browser, poisoned: Server) -> None:
     with Opened(browser, poisoned).all_closed() as opened:
-        page = signed_in(opened.page(), person(poisoned, role="admin"))
+        page = opened.page_of(person(poisoned, role="admin"))
         opened.watch(page).forgive("status of 422 ")
         letters = page.locator(".letter")
 

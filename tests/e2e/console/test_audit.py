@@ -8,7 +8,7 @@ import time
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import TestBucket
-from tests.e2e.console.conftest import Opened, recorded, signed_in
+from tests.e2e.console.conftest import Opened, recorded
 from tests.support.people import Person
 from tests.support.server import Server
 
@@ -73,7 +73,7 @@ def test_the_audit_of_the_server_is_for_those_who_may_read_it(
     wait_for_record(shared_server, user.id)
     admin_page.reload()
     expect(entries(admin_page).filter(has_text=f"made user {user.username}")).to_have_count(1)
-    page = signed_in(opened.page(), user)
+    page = opened.page_of(user)
     opened.watch(page).forgive("404")
     answer = page.goto("/audit/_audit")
     assert answer

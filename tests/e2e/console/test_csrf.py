@@ -18,6 +18,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.console.conftest import Opened
+from tests.support.browser import signed_in
 from tests.support.people import PASSWORD, Person
 from tests.support.server import Server
 
@@ -57,6 +58,12 @@ def evil() -> Iterator[EvilSite]:
     yield site
     site.shutdown()
     site.server_close()
+
+
+@pytest.fixture
+def user_page(opened: Opened, user: Person) -> Page:
+    """Signed in through the form, and at the overview."""
+    return signed_in(opened.page(), user)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import TestBucket
 from tests.e2e.console.conftest import Opened, recorded
-from tests.support.browser import Watch, signed_in
+from tests.support.browser import Watch
 from tests.support.people import Person, person
 from tests.support.server import Server
 
@@ -33,7 +33,7 @@ def hay(bucket: TestBucket) -> TestBucket:
 
 @pytest.fixture
 def page(opened: Opened, admin: Person) -> Page:
-    return signed_in(opened.page(), admin)
+    return opened.page_of(admin)
 
 
 @pytest.fixture
@@ -227,9 +227,7 @@ def test_columns_are_part_of_the_link(page: Page, hay: TestBucket) -> None:
 
 
 def test_it_works_without_javascript(opened: Opened, hay: TestBucket, admin: Person) -> None:
-    with_scripts = signed_in(opened.page(), admin)
-    page = opened.page(java_script_enabled=False)
-    page.context.add_cookies(with_scripts.context.cookies())
+    page = opened.page_of(admin, java_script_enabled=False)
     page.goto(at(hay))
     page.get_by_role("link", name="Older events").click()
     expect(page.locator("#events > .event")).to_have_count(50)
@@ -243,6 +241,6 @@ def test_it_works_without_javascript(opened: Opened, hay: TestBucket, admin: Per
 
 
 def test_who_may_read_nothing_is_told_whom_to_ask(opened: Opened, shared_server: Server) -> None:
-    page = signed_in(opened.page(), person(shared_server))
+    page = opened.page_of(person(shared_server))
     page.goto("/explore")
     expect(page.get_by_text("no bucket that you may read")).to_be_visible()

@@ -11,7 +11,7 @@ from playwright.sync_api import Dialog, Page, expect
 from tests.e2e.conftest import TestBucket
 from tests.e2e.console import hostile
 from tests.e2e.console.conftest import Opened, recorded
-from tests.support.browser import Watch, signed_in
+from tests.support.browser import Watch
 from tests.support.people import PASSWORD, Person, unused_name
 from tests.support.server import Server
 
@@ -27,7 +27,7 @@ _MOST_ELEMENTS = 20_000  # a phone lays these out in about half a second
 @pytest.fixture
 def page(opened: Opened, admin: Person) -> Iterator[Page]:
     """An administrator's, who is never asked anything by a dialog of the browser."""
-    page = signed_in(opened.page(), admin)
+    page = opened.page_of(admin)
     dialogs: list[str] = []
 
     def refused(dialog: Dialog) -> None:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import TestBucket
-from tests.e2e.console.conftest import Visits, recorded
+from tests.e2e.console.conftest import Opened, Visits, recorded
 from tests.e2e.console.keys import Keys
 from tests.e2e.console.visits import VISITS, Visit
 from tests.support.people import PASSWORD, Person
@@ -17,8 +17,17 @@ NEEDLE = "a needle in the hay"
 
 
 @pytest.fixture
-def keys(page: Page, admin: Person) -> Keys:
-    """At the console, signed in by keyboard."""
+def page(opened: Opened, admin: Person) -> Page:
+    return opened.page_of(admin)
+
+
+@pytest.fixture
+def keys(page: Page) -> Keys:
+    return Keys(page)
+
+
+def test_one_signs_in(opened: Opened, admin: Person) -> None:
+    page = opened.page()
     page.goto("/sign-in")
     keys = Keys(page)
     expect(page.locator("input[name=username]")).to_be_focused()  # by itself
@@ -27,12 +36,11 @@ def keys(page: Page, admin: Person) -> Keys:
     keys.write(PASSWORD)
     keys.reach("^sign in", tag="button")
     keys.press("Enter")
-    expect(page.locator("input[name=password]")).to_have_count(0)
-    return keys
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
 
 
 def test_the_first_stop_leads_past_the_navigation(page: Page, keys: Keys) -> None:
-    page.reload()
+    page.goto("/")
     keys.reach("skip to")
     assert len(keys.passed) == 1, keys.passed
     keys.press("Enter")
@@ -60,6 +68,7 @@ def test_an_event_is_found_opened_and_closed(page: Page, keys: Keys, bucket: Tes
 
 
 def test_the_navigation_leads_to_every_page_and_says_where_one_is(page: Page, keys: Keys) -> None:
+    page.goto("/")
     keys.reach("^audit$", tag="a")
     keys.press("Enter")
     page.wait_for_url(re.compile("/audit"))

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import TestBucket
-from tests.e2e.console.conftest import Opened, recorded, signed_in
+from tests.e2e.console.conftest import Opened, recorded
 from tests.support.people import person
 from tests.support.server import Server
 
@@ -166,7 +166,7 @@ def restarted(browser: Browser, server: Server) -> Iterator[Opened]:
 
 
 def test_a_restart_of_the_server_leaves_no_gap(restarted: Opened, server: Server, tmp_path: Path) -> None:
-    page = signed_in(restarted.page(), person(server, role="admin"))
+    page = restarted.page_of(person(server, role="admin"))
     restarted.watch(page).forgive("ERR_|status of 503|Failed to load")
     with server.client() as client:
         here = TestBucket(client, "default")
@@ -202,7 +202,7 @@ def test_a_session_that_ends_ends_the_tail_and_says_so(
     opened: Opened, bucket: TestBucket, shared_server: Server
 ) -> None:
     someone = person(shared_server, role="admin")
-    page = follow(signed_in(opened.page(), someone), bucket)
+    page = follow(opened.page_of(someone), bucket)
     opened.watch(page).forgive("status of 401")
     answer = bucket.client.patch(f"/v1/users/{someone.id}", json={"disabled": True})
     assert answer.status_code == 200, answer.text

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import TestBucket
-from tests.e2e.console.conftest import Opened, recorded, signed_in
+from tests.e2e.console.conftest import Opened, recorded
 from tests.support.people import Person, person
 from tests.support.server import Server
 
@@ -72,7 +72,7 @@ def test_a_shared_search_is_there_for_other_readers_and_a_private_one_is_not(
     expect(admin_page.locator("#saved-list")).to_contain_text("for all")
     private, shared = link_to(admin_page, "private"), link_to(admin_page, "for all")
 
-    other = signed_in(opened.page(), reader(shared_server, bucket))
+    other = opened.page_of(reader(shared_server, bucket))
     opened.watch(other).forgive("status of 404")
     other.goto(f"/explore/{bucket.name}")
     menu(other)

@@ -24,7 +24,7 @@ from headrace.kit.times import DAY, SECOND
 from tests.e2e.conftest import TestBucket
 from tests.e2e.console.conftest import Opened
 from tests.e2e.console.png import smaller
-from tests.support.browser import NARROW, signed_in
+from tests.support.browser import NARROW
 from tests.support.people import PASSWORD, Person, sign_in
 from tests.support.server import Server
 
@@ -140,9 +140,8 @@ OVERVIEW = Picture("overview", "/")
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
 def test_a_picture_is_taken(opened: Opened, ada: Person, tmp_path: Path, picture: Picture) -> None:
-    page = opened.page(picture.size, color_scheme=picture.scheme)
-    if picture.name != "sign-in":
-        signed_in(page, ada)
+    options = {"size": picture.size, "color_scheme": picture.scheme}
+    page = opened.page(**options) if picture.name == "sign-in" else opened.page_of(ada, **options)
     page.goto(picture.at)
     _take(page, picture, tmp_path)
 
@@ -152,7 +151,7 @@ def test_the_overview_is_taken_while_something_happens(
 ) -> None:
     shop.stop()
     shop.start()  # the figures of the last hour begin anew: without the flood that filled the shop
-    page = signed_in(opened.page(OVERVIEW.size), ada)
+    page = opened.page_of(ada, OVERVIEW.size)
     traffic = threading.Thread(target=_busy, args=(shop,), daemon=True)
     traffic.start()
     page.goto(OVERVIEW.at)

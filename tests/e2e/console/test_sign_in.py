@@ -93,6 +93,12 @@ def test_a_password_can_be_looked_at(page: Page) -> None:
     expect(page.get_by_label("Password", exact=True)).to_have_attribute("type", "text")
 
 
+@pytest.fixture
+def user_page(opened: Opened, user: Person) -> Page:
+    """Signed in through the form, and at the overview."""
+    return signed_in(opened.page(), user)
+
+
 def test_signing_out_ends_the_session(user_page: Page, shared_server: Server) -> None:
     cookies = {cookie["name"]: cookie["value"] for cookie in user_page.context.cookies()}  # type: ignore[typeddict-item]  # both are there
     user_page.locator(".bar-account").click()

@@ -196,6 +196,7 @@ async def test_debts_outlive_the_sweep() -> None:
     assert (await refused(rig, key(rate_limit=1), bucket())).retry_after > 900
 
 
+@pytest.mark.no_cover  # three times as fast without; the others cover the lines
 async def test_what_nobody_uses_is_forgotten() -> None:
     rig = Rig(GateOptions(key=10, address=10))
     for number in range(20_000):
