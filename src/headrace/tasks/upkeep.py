@@ -16,35 +16,49 @@ from headrace.tasks.endings import Endings
 from headrace.tasks.render import task_dict
 
 HTTP_TYPE = "http.request"
-_SWEEP_SECONDS = 1.0  # what ran out can be claimed again so much later at most
+_SWEEP_SECONDS = 2.0  # what another process scheduled and does not sweep any more is so much late at most
 _SOONEST = 0.01
 _CALLBACKS = 100
 _CALLBACK_ATTEMPTS = 10
 
 
 class Sweeper:
-    """`step` queues what is due and ends what ran out, in time for the next that is known."""
+    """`step` queues what is due and ends what ran out, in time for the next that is known or `expect`ed."""
 
     def __init__(self, tasks: Tasks, endings: Endings, clock: Clock, journaled: Callable[[], None]) -> None:
         self._tasks = tasks
         self._endings = endings
         self._clock = clock
         self._journaled = journaled
+        self._wake = Wake()
+        self._expected: int | None = None
+        """Since the last sweep began; the earliest."""
+
+    def expect(self, at: int) -> None:
+        """A task has been scheduled for this time."""
+        if self._expected is None or at < self._expected:
+            self._expected = at
+            self._wake.ring()
 
     async def step(self) -> int:
         """How much was swept. Raises Unavailable."""
+        self._expected = None
         swept = await self._tasks.sweep(self._clock.now())
         self._endings.tell(swept.ended)
         if done := swept.due + swept.expired + len(swept.ended):
             self._journaled()
         if not swept.more:
-            await self._clock.sleep(self._pause(swept.next_at))
+            await self._rest(swept.next_at)
         return done
 
+    async def _rest(self, next_at: int | None) -> None:
+        end = self._clock.monotonic() + _SWEEP_SECONDS
+        while await self._wake.wait(min(self._pause(next_at), end - self._clock.monotonic())):
+            pass  # something is expected earlier
+
     def _pause(self, next_at: int | None) -> float:
-        if next_at is None:
-            return _SWEEP_SECONDS
-        return min(_SWEEP_SECONDS, max(_SOONEST, (next_at - self._clock.now()) / SECOND))
+        times = [at for at in (next_at, self._expected) if at is not None]
+        return max(_SOONEST, (min(times) - self._clock.now()) / SECOND) if times else _SWEEP_SECONDS
 
 
 class History:
