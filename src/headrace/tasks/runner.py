@@ -7,6 +7,7 @@ task is claimed again; an end under a lease that was lost changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 
 from headrace.kit.times import SECOND
 from headrace.kit.wake import Wake
@@ -62,7 +63,7 @@ class Runner:
         """Reported, and not durable yet."""
         self._room = Wake()
         self._last_claim = 1
-        self._claimed_at = clock.monotonic()
+        self._claimed_at = -inf
         self._closing = False
 
     @property
