@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -101,11 +102,22 @@ def redis_program() -> str | None:
     return which("redis-server")
 
 
+def lacking(*names: str) -> str:
+    """Why a reference that needs these cannot be measured; empty where it can."""
+    for name in names:
+        if name == "redis-server" and redis_program() is None:
+            return "there is no redis-server; on Debian: apt-get install --yes --no-install-recommends redis-server"
+        if name != "redis-server" and find_spec(name) is None:
+            return f"{name} is not installed; ./dev bench --tasks does that"
+    return ""
+
+
 def reference_versions() -> dict[str, str]:
-    versions = {name: version(name) for name in ("celery", "procrastinate")}
+    names = ("celery", "procrastinate")
+    versions = {name: f"(not there: {why})" if (why := lacking(name)) else version(name) for name in names}
     program = redis_program()
     if program is None:
-        return {**versions, "redis": "(which was not there)"}
+        return {**versions, "redis": f"(not there: {lacking('redis-server')})"}
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
     return {**versions, "redis": said.partition("v=")[2].split()[0]}
 

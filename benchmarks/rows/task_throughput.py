@@ -9,7 +9,7 @@ from statistics import median
 from benchmarks.context import Bench
 from benchmarks.figure import AtLeast, Figure, Target, TimesAtLeast
 from benchmarks.postgres import OnPostgres, Postgres
-from benchmarks.task_servers import Turn, celery, headrace_turn, procrastinate, redis_program
+from benchmarks.task_servers import Turn, celery, headrace_turn, lacking, procrastinate
 
 ROW = "throughput"
 _ROUNDS = 3  # at most
@@ -36,9 +36,12 @@ def _systems(bench: Bench, postgres: Postgres | None, profiles: tuple[str, ...])
         systems[_EMBEDDED] = lambda number: _embedded(bench, number)
     if postgres is not None:
         systems[_POSTGRES] = lambda number: _on_postgres(bench, postgres, number)
-        systems[_PROCRASTINATE] = lambda number: _procrastinate(bench, postgres, number)
-    if redis_program() is None:
-        bench.tell("throughput: without redis-server there is no Celery to compare with (apt-get install redis-server)")
+        if why := lacking("procrastinate"):
+            bench.tell(f"throughput: Procrastinate is left out: {why}")
+        else:
+            systems[_PROCRASTINATE] = lambda number: _procrastinate(bench, postgres, number)
+    if why := lacking("celery", "redis", "redis-server"):
+        bench.tell(f"throughput: Celery is left out: {why}")
     else:
         systems[_CELERY] = lambda number: _celery(bench, number, safe=False)
         systems[_SAFE_CELERY] = lambda number: _celery(bench, number, safe=True)
@@ -76,9 +79,8 @@ def _figures(turns: Turns) -> list[Figure]:
     if _EMBEDDED in turns:
         figures.append(_figure(turns, _EMBEDDED, _CELERY, AtLeast(5_000)))
     if _POSTGRES in turns:
-        figures.append(_figure(turns, _POSTGRES, _PROCRASTINATE, TimesAtLeast(3)))
-        if _CELERY in turns:
-            figures.append(_figure(turns, _POSTGRES, _CELERY, TimesAtLeast(3)))
+        known = [each for each in (_PROCRASTINATE, _CELERY) if each in turns]
+        figures += [_figure(turns, _POSTGRES, each, TimesAtLeast(3)) for each in known]
     if _SAFE_CELERY in turns:
         figures.append(_figure(turns, next(iter(turns)), _SAFE_CELERY, None))
     return figures
