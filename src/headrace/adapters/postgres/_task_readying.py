@@ -145,12 +145,14 @@ _NOTE = f"""
             CASE WHEN array_remove(p_details, NULL) <> '{{}}' THEN p_details END;
     END $$
 """
+# Not LANGUAGE sql, which would be planned at each call, for 150 µs.
 _EVENT_ID = """
-    CREATE FUNCTION headrace_task_event_id(p_now bigint) RETURNS uuid LANGUAGE sql VOLATILE AS $$
-        SELECT (lpad(to_hex(p_now / 1000), 12, '0') || '7' || substr(h, 1, 3) || '8' || substr(h, 4, 3) || '0'
-            || substr(h, 21, 11))::uuid
-        FROM (SELECT replace(gen_random_uuid()::text, '-', '') AS h) AS random
-    $$
+    CREATE FUNCTION headrace_task_event_id(p_now bigint) RETURNS uuid LANGUAGE plpgsql VOLATILE AS $$
+    DECLARE h text := replace(gen_random_uuid()::text, '-', '');
+    BEGIN
+        RETURN lpad(to_hex(p_now / 1000), 12, '0') || '7' || substr(h, 1, 3) || '8' || substr(h, 4, 3) || '0'
+            || substr(h, 21, 11);
+    END $$
 """
 
 READYING = (_LANE, _READY, _PROMOTE, _LOCK_KEYS, _EVENT_ID, _NOTE)
