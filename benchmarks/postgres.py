@@ -6,7 +6,8 @@ The server flushes each commit. It shares the load's core: what the core of the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,17 @@ class Postgres(Closing):
     def sql(self, url: str, statement: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """On a connection of its own."""
         return self._cluster.sql(statement, params, database=url.rsplit("/", 1)[1])
+
+    @contextmanager
+    def without_autovacuum(self) -> Iterator[None]:
+        """Its transactions would be counted."""
+        self._cluster.sql("ALTER SYSTEM SET autovacuum = off")
+        self._cluster.sql("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            self._cluster.sql("ALTER SYSTEM RESET autovacuum")
+            self._cluster.sql("SELECT pg_reload_conf()")
 
     def checkpoint(self) -> None:
         """So that nobody pays for what was written before."""

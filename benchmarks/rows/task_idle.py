@@ -13,7 +13,8 @@ from benchmarks.postgres import OnPostgres, Postgres, Worker, wait_quiet
 ROW = "idle"
 # Asked on another database, so that the question is not counted. Each of ours commits by itself.
 _QUERIES = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = %s"
-_LOOK_SECONDS = 30.0  # at least: several things are done once in 10 s, and servers count with a delay
+_REST_SECONDS = 12.0  # a session of PostgreSQL reports what it counted after ten seconds of rest at the latest
+_LOOK_SECONDS = 30.0  # at least: several things are done once in 10 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,10 @@ def _on_postgres(bench: Bench, postgres: Postgres) -> list[Figure]:
     def queries() -> int:
         return int(postgres.sql(postgres.url, _QUERIES, (tasks.rsplit("/", 1)[1],))[0][0])
 
-    with OnPostgres(postgres, bench.directory / "pg-idle", bench.cores, env=env) as server:
+    with (
+        postgres.without_autovacuum(),
+        OnPostgres(postgres, bench.directory / "pg-idle", bench.cores, env=env) as server,
+    ):
         both = _watch(bench, server.cpu_seconds, queries)
         with Worker(server, bench.cores, env=env) as worker:
             server.stop()
@@ -56,6 +60,7 @@ def _on_postgres(bench: Bench, postgres: Postgres) -> list[Figure]:
 
 def _watch(bench: Bench, cpu_seconds: Callable[[], float], queries: Callable[[], int]) -> Idle:
     wait_quiet(cpu_seconds)
+    time.sleep(_REST_SECONDS)
     cpu, before, began = cpu_seconds(), queries(), time.perf_counter()
     time.sleep(max(bench.scale.watch_seconds, _LOOK_SECONDS))
     took = time.perf_counter() - began
