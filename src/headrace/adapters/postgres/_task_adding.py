@@ -55,12 +55,14 @@ _ADD = f"""
             FROM (
                 SELECT *, concurrency_key IS NOT NULL AND NOT run_at > p_now IS TRUE AND (
                     row_number() OVER (
-                        PARTITION BY p_g_owners[g], concurrency_key, run_at > p_now IS TRUE
+                        PARTITION BY p_g_owners[g], concurrency_key, p_g_queues[g], p_g_types[g],
+                            run_at > p_now IS TRUE
                         ORDER BY p_g_priorities[g] DESC, id
                     ) > 1
                     OR EXISTS (
                         SELECT FROM tasks o
                         WHERE o.owner = p_g_owners[t.g] AND o.concurrency_key = t.concurrency_key AND o.state = 1
+                            AND o.queue = p_g_queues[t.g] AND o.type = p_g_types[t.g]
                     )
                 ) AS behind
                 FROM unnest(p_ids, p_created, p_groups, p_args, p_search, p_run_at, p_concurrency_keys, p_keys)

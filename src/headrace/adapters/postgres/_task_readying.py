@@ -48,10 +48,11 @@ _READY = f"""
         WHERE id = ANY (p_ids) AND state = 1 AND concurrency_key IS NOT NULL;
         WITH given AS MATERIALIZED (
             SELECT id, owner, queue, type, priority, concurrency_key, concurrency_key IS NULL OR (
-                row_number() OVER (PARTITION BY owner, concurrency_key ORDER BY priority DESC, id) = 1
+                row_number() OVER (PARTITION BY owner, concurrency_key, queue, type ORDER BY priority DESC, id) = 1
                 AND NOT EXISTS (
                     SELECT FROM tasks o
                     WHERE o.owner = t.owner AND o.concurrency_key = t.concurrency_key AND o.state = 1
+                        AND o.queue = t.queue AND o.type = t.type
                 )
             ) AS first
             FROM tasks t WHERE id = ANY (p_ids)
@@ -71,7 +72,7 @@ _READY = f"""
         RETURN ready;
     END $$
 """
-# Of each of these keys, whose lock the caller has, the next may run if none does. How many are ready.
+# Of each of these keys, whose lock the caller has, the next of each queue and type may run. How many are ready.
 _PROMOTE = f"""
     CREATE FUNCTION headrace_tasks_promote(p_owners text[], p_keys text[]) RETURNS integer
     LANGUAGE plpgsql {PLANNING} AS $$
@@ -80,11 +81,22 @@ _PROMOTE = f"""
         SELECT array_agg(b.id) INTO next
         FROM (SELECT DISTINCT owner, key FROM unnest(p_owners, p_keys) AS k (owner, key) WHERE key IS NOT NULL) AS k
         CROSS JOIN LATERAL (
-            SELECT id FROM tasks
-            WHERE owner = k.owner AND concurrency_key = k.key AND state = 2
-            ORDER BY priority DESC, id LIMIT 1 FOR UPDATE
+            WITH RECURSIVE firsts AS (
+                (SELECT id, queue, type FROM tasks
+                WHERE owner = k.owner AND concurrency_key = k.key AND state = 2
+                ORDER BY queue, type, priority DESC, id LIMIT 1)
+                UNION ALL
+                SELECT n.* FROM firsts f CROSS JOIN LATERAL (
+                    SELECT id, queue, type FROM tasks
+                    WHERE owner = k.owner AND concurrency_key = k.key AND state = 2
+                        AND (queue, type) > (f.queue, f.type)
+                    ORDER BY queue, type, priority DESC, id LIMIT 1
+                ) AS n
+            )
+            SELECT id FROM firsts
         ) AS b;
         IF next IS NULL THEN RETURN 0; END IF;
+        PERFORM FROM tasks WHERE id = ANY (next) ORDER BY id FOR UPDATE;
         RETURN headrace_tasks_ready(next);
     END $$
 """

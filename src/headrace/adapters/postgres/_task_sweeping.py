@@ -33,7 +33,8 @@ _EXPIRE = f"""
         IF p_ids IS NULL THEN RETURN; END IF;
         RETURN QUERY SELECT * FROM headrace_tasks_finish(
             p_now, p_ids, p_leases, array_fill(p_ending::smallint, ARRAY[n]), array_fill(NULL::bytea, ARRAY[n]),
-            array_fill(said, ARRAY[n]), array_fill(NULL::bigint, ARRAY[n]), array_fill(chr(31) || said, ARRAY[n])
+            array_fill(said, ARRAY[n]), array_fill(NULL::bigint, ARRAY[n]),
+            array_fill(chr(31) || said || chr(31), ARRAY[n])
         );
     END $$
 """
@@ -79,6 +80,10 @@ _TIDY = f"""
         SELECT array_agg(owner), array_agg(concurrency_key) INTO owners, keys FROM (
             SELECT DISTINCT owner, concurrency_key FROM tasks b WHERE state = 2 AND NOT EXISTS (
                 SELECT FROM tasks o WHERE o.owner = b.owner AND o.concurrency_key = b.concurrency_key AND o.state = 1
+                    AND o.queue = b.queue AND o.type = b.type
+            ) AND NOT EXISTS (
+                SELECT FROM task_leases l
+                WHERE l.key_lock = hashtextextended(b.owner || chr(31) || b.concurrency_key, 6)
             ) LIMIT {_MENDED}
         ) AS stuck;
         IF owners IS NOT NULL THEN
@@ -90,13 +95,15 @@ _TIDY = f"""
         END IF;
         UPDATE task_lanes SET floor_rank = 0 WHERE floor_rank > horizon;
         SELECT array_agg(lane) INTO empty FROM (
-            SELECT lane FROM task_lanes l WHERE NOT EXISTS (
-                SELECT FROM task_ready r WHERE r.lane = l.lane AND (r.rank, r.id) >= (l.floor_rank, l.floor_id)
-            ) FOR UPDATE SKIP LOCKED
+            SELECT lane FROM task_lanes l WHERE (
+                SELECT true FROM task_ready r
+                WHERE r.lane = l.lane AND (r.rank, r.id) >= (l.floor_rank, l.floor_id) LIMIT 1
+            ) IS NULL FOR UPDATE SKIP LOCKED
         ) AS l;
-        DELETE FROM task_lanes l WHERE lane = ANY (empty) AND NOT EXISTS (
-            SELECT FROM task_ready r WHERE r.lane = l.lane AND (r.rank, r.id) >= (l.floor_rank, l.floor_id)
-        );
+        DELETE FROM task_lanes l WHERE lane = ANY (empty) AND (
+            SELECT true FROM task_ready r
+            WHERE r.lane = l.lane AND (r.rank, r.id) >= (l.floor_rank, l.floor_id) LIMIT 1
+        ) IS NULL;
         DELETE FROM task_counts WHERE number = 0;
         RETURN let_go;
     END $$

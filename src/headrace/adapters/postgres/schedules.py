@@ -102,7 +102,7 @@ class PostgresSchedules:
             async with database.connection(_SECONDS) as connection, connection.transaction():
                 new = await _fire(connection, schedule, tasks, next_at, now)
         if new:
-            self._tasks.news.tell()
+            self._tasks.word.tell()
         return new
 
     async def _change(self, statement: str, values: Any, name: str) -> None:
