@@ -37,7 +37,7 @@ class Crew:
         self.twice = self.twice or bool({task.id for task in tasks} & {task.id for task in self.running})
         self.running += tasks
 
-    def stop(self, ids: Sequence[int], ending: Ending = Ending.CANCELLED) -> None:  # noqa: ARG002 - the port's
+    def stop(self, ids: Sequence[int], ending: Ending = Ending.CANCELLED) -> None:
         self.stopped += ids
 
     def end(self, ending: Ending) -> None:

@@ -20,7 +20,7 @@ class TaskClock:
     def monotonic(self) -> float:
         return self._monotonic
 
-    async def sleep(self, seconds: float) -> None:  # noqa: ARG002 - the port's
+    async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(0)
 
     def move(self, seconds: float) -> None:
