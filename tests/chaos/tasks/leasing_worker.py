@@ -1,5 +1,5 @@
-"""`python -m tests.chaos.tasks.leasing_worker`: examples/worker.py as it is, but for its handlers, which have effects in
-the world outside, and its lease, which is short."""
+"""`python -m tests.chaos.tasks.leasing_worker`: examples/worker.py as it is, but for its handlers, which have effects
+in the world outside, and its lease, which is short."""
 
 from __future__ import annotations
 
@@ -38,4 +38,4 @@ def effect(task: dict[str, Any]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    exec(compile(source(), str(_EXAMPLE), "exec"), {"effect": effect})  # noqa: S102 - a program of ours
+    exec(compile(source(), str(_EXAMPLE), "exec"), {"effect": effect})

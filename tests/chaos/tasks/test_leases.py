@@ -1,4 +1,4 @@
-"""Leases that are lost while their holder goes on: another has the task, and the old one can bring about nothing more."""
+"""Leases that are lost while their holder goes on: another has the task, and the old one can change nothing more."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def lose_a_lease(folder: Path, plant: str = "") -> tuple[list[int], list[s
         await old.lease()
         await new.lease()  # which takes 2 s: the old one is silent
         assert new.task["id"] == old.task["id"]
-        told = [await old.say("heartbeat"), await old.say("fail", ', "error": "no"'), await old.complete()]
+        told = [await old.say("heartbeat"), await old.complete(), await old.say("fail", ', "error": "no"')]
         new.run.write("end")
         if await new.complete() != 200:
             told.append(0)

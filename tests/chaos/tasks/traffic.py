@@ -39,6 +39,11 @@ class TaskTraffic(Traffic):
         """Whether all of them were made."""
         return self.made >= self._most
 
+    def end(self) -> None:
+        """Make no more."""
+        self._most = self.made
+        self._stopping = True
+
     async def probe(self, port: int) -> bool:
         """Whether a task is taken through this port now."""
         connection = Connection(port, self._key)
