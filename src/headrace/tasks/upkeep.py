@@ -18,33 +18,57 @@ from headrace.tasks.render import task_dict
 HTTP_TYPE = "http.request"
 _SWEEP_SECONDS = 1.0  # what ran out can be claimed again so much later at most
 _SOONEST = 0.01
+_SET_FORWARD = 5 * SECOND  # by less a clock is put right while it runs
+_PATIENCE_SECONDS = 60.0  # of leases; our own are renewed every 5 s
 _CALLBACKS = 100
 _CALLBACK_ATTEMPTS = 10
 
 
 class Sweeper:
-    """`step` queues what is due and ends what ran out, in time for the next that is known."""
+    """`step` queues what is due and ends what ran out, in time for the next that is known.
+
+    When the time of day was set forward, or the machine has slept, no lease has run out for that: for a minute they
+    are judged by the time as it was, and whoever works renews its own by the new one.
+    """
 
     def __init__(self, tasks: Tasks, endings: Endings, clock: Clock, journaled: Callable[[], None]) -> None:
         self._tasks = tasks
         self._endings = endings
         self._clock = clock
         self._journaled = journaled
+        self._seen = (clock.now(), clock.monotonic())
+        self._jumped = 0
+        self._until = 0.0
 
     async def step(self) -> int:
         """How much was swept. Raises Unavailable."""
-        swept = await self._tasks.sweep(self._clock.now())
+        now = self._clock.now()
+        swept = await self._tasks.sweep(now, self._patience(now))
         self._endings.tell(swept.ended)
         if done := swept.due + swept.expired + len(swept.ended):
             self._journaled()
         if not swept.more:
-            await self._clock.sleep(self._pause(swept.next_at))
+            await self._clock.sleep(_pause(swept.next_at, now))
         return done
 
-    def _pause(self, next_at: int | None) -> float:
-        if next_at is None:
-            return _SWEEP_SECONDS
-        return min(_SWEEP_SECONDS, max(_SOONEST, (next_at - self._clock.now()) / SECOND))
+    def _patience(self, now: int) -> int:
+        monotonic = self._clock.monotonic()
+        (last, at), self._seen = self._seen, (now, monotonic)
+        jumped = now - last - round((monotonic - at) * SECOND)
+        if jumped > _SET_FORWARD:
+            self._jumped += jumped
+            self._until = monotonic + _PATIENCE_SECONDS
+        elif monotonic >= self._until:
+            self._jumped = 0
+        elif jumped < -_SET_FORWARD:
+            self._jumped = max(0, self._jumped + jumped)
+        return self._jumped
+
+
+def _pause(next_at: int | None, now: int) -> float:
+    if next_at is None:
+        return _SWEEP_SECONDS
+    return min(_SWEEP_SECONDS, max(_SOONEST, (next_at - now) / SECOND))
 
 
 class History:
