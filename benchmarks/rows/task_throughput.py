@@ -62,7 +62,8 @@ def _on_postgres(bench: Bench, postgres: Postgres, number: int) -> Turn:
 
 def _celery(bench: Bench, number: int, *, safe: bool) -> Turn:
     with celery(bench, bench.directory / f"celery-{number}-{safe}", safe=safe) as turn:
-        return turn(_warm(bench) // 3, bench.scale.tasks // 3)
+        share = 10 if safe else 3  # it waits for the disk several times a task
+        return turn(_warm(bench) // share, bench.scale.tasks // share)
 
 
 def _procrastinate(bench: Bench, postgres: Postgres, number: int) -> Turn:
