@@ -18,8 +18,8 @@ from headrace.tasks.render import task_dict
 HTTP_TYPE = "http.request"
 _SWEEP_SECONDS = 2.0  # what another process scheduled and does not sweep any more is so much late at most
 _SOONEST = 0.05  # also while leases that seem to have run out are given time
-_SET_FORWARD = 5 * SECOND  # by less a clock is put right while it runs
-_PATIENCE_SECONDS = 60.0  # of leases; our own are renewed every 5 s
+_SELDOM = 5 * SECOND  # between two sweeps lie two seconds; by less than this a clock is put right while it runs
+_PATIENCE_SECONDS = 30.0  # of leases; our own are renewed every 5 s
 _CALLBACKS = 100
 _CALLBACK_ATTEMPTS = 10
 
@@ -27,8 +27,8 @@ _CALLBACK_ATTEMPTS = 10
 class Sweeper:
     """`step` queues what is due and ends what ran out, in time for the next that is known or `expect`ed.
 
-    When the time of day was set forward, or the machine has slept, no lease has run out for that: for a minute they
-    are judged by the time as it was, and whoever works renews its own by the new one.
+    No lease has run out only because the time of day was set forward, or nobody could reach the table, or nothing ran
+    here: for a while all are judged as if that time had not passed, and whoever works renews its own meanwhile.
     """
 
     def __init__(self, tasks: Tasks, endings: Endings, clock: Clock, journaled: Callable[[], None]) -> None:
@@ -52,8 +52,10 @@ class Sweeper:
     async def step(self) -> int:
         """How much was swept. Raises Unavailable."""
         self._expected = None
-        now = self._clock.now()
-        swept = await self._tasks.sweep(now, self._patience(now))
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        patience, until = self._patience(now, monotonic)
+        swept = await self._tasks.sweep(now, patience)
+        self._seen, self._jumped, self._until = (now, monotonic), patience, until
         self._endings.tell(swept.ended)
         if done := swept.due + swept.expired + len(swept.ended):
             self._journaled()
@@ -70,18 +72,15 @@ class Sweeper:
         times = [at for at in (next_at, self._expected) if at is not None]
         return max(_SOONEST, (min(times) - self._clock.now()) / SECOND) if times else _SWEEP_SECONDS
 
-    def _patience(self, now: int) -> int:
-        monotonic = self._clock.monotonic()
-        (last, at), self._seen = self._seen, (now, monotonic)
-        jumped = now - last - round((monotonic - at) * SECOND)
-        if jumped > _SET_FORWARD:
-            self._jumped += jumped
-            self._until = monotonic + _PATIENCE_SECONDS
-        elif monotonic >= self._until:
-            self._jumped = 0
-        elif jumped < -_SET_FORWARD:
-            self._jumped = max(0, self._jumped + jumped)
-        return self._jumped
+    def _patience(self, now: int, monotonic: float) -> tuple[int, float]:
+        """µs of patience, and when (monotonic) it ends."""
+        last, at = self._seen
+        jumped = now - last - min(round((monotonic - at) * SECOND), _SELDOM)
+        if jumped > _SELDOM:
+            return self._jumped + jumped, monotonic + _PATIENCE_SECONDS
+        if monotonic >= self._until:
+            return 0, self._until
+        return max(0, self._jumped + jumped) if jumped < -_SELDOM else self._jumped, self._until
 
 
 class History:

@@ -14,7 +14,7 @@ from tests.chaos.faults import LONGEST, ends_within, under_way
 from tests.chaos.tasks.traffic import TaskTraffic
 from tests.support.server import Server
 
-POINTS = {"tasks.before_commit": 400, "tasks.after_commit": 400}
+POINTS = {"tasks.before_commit": 200, "tasks.after_commit": 200}
 """Points in the embedded table, and up to which passage the server may come before it dies there."""
 
 

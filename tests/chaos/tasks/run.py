@@ -68,13 +68,14 @@ async def run_tasks(
                 await asyncio.to_thread(server.close)
                 await start(server, env=struck.environment)
             if traffic is None:
-                traffic = TaskTraffic([server.port], server.key, ledger, seed, most=tasks)
+                traffic = TaskTraffic([server.port], server.key, ledger, seed)
                 traffic.start()
             await struck.strike(server, traffic)
             say(f"cycle {cycle + 1}: {struck}; {traffic.acknowledged} tasks acknowledged so far")
         if not _runs(server):
             await start(server)
         assert traffic is not None
+        await _enough(traffic, tasks)
         return await conclude_tasks(folder, server, traffic, ledger, seed)
     finally:
         server.close()
@@ -100,7 +101,7 @@ async def run_tasks_site(
     env = environment(folder, {"HEADRACE_PLANT": "short-leases", "HEADRACE_TASK_PROCESSES": "1", **(env or {})})
     try:
         async with Site(folder, servers=1, workers=workers, module=module, env=env, cluster=cluster) as site:
-            traffic = TaskTraffic(site.ports, site.key, ledger, seed, most=tasks)
+            traffic = TaskTraffic(site.ports, site.key, ledger, seed)
             traffic.start()
             for cycle in range(cycles):
                 struck = fault(chance)
@@ -108,6 +109,7 @@ async def run_tasks_site(
                 await struck.strike(site, traffic)
                 took = await site.recover(traffic)
                 say(f"cycle {cycle + 1}: {struck}; well after {took:.1f} s; {traffic.acknowledged} so far")
+            await _enough(traffic, tasks)
             return await conclude_tasks(folder, site.servers[0], traffic, ledger, seed)
     finally:
         ledger.close()
@@ -192,6 +194,12 @@ async def successes_told(connection: Connection, wanted: int) -> list[str]:
         if len(ids) >= wanted or time.monotonic() > deadline:
             return ids
         await asyncio.sleep(0.2)
+
+
+async def _enough(traffic: TaskTraffic, tasks: int) -> None:
+    while traffic.made < tasks:  # noqa: ASYNC110 - a number
+        await asyncio.sleep(0.02)
+    traffic.end()
 
 
 def _runs(server: Server) -> bool:

@@ -10,12 +10,12 @@ from tests.chaos.http import Answer, Connection
 from tests.chaos.ledger import Event, Ledger
 from tests.chaos.traffic import Request, Traffic
 
-_MOST = 40  # tasks of a batch
+_MOST = 12  # tasks of a batch
 ATTEMPTS = 200  # a kill costs every task an attempt that was running; none may be dead for that
 
 
 class TaskTraffic(Traffic):
-    """`most`: after so many tasks nothing more is sent. `seconds`: up to so long each of them takes."""
+    """After `most` tasks, or at `end`, nothing more is sent. `seconds`: up to so long each of them takes."""
 
     def __init__(
         self,
@@ -24,10 +24,10 @@ class TaskTraffic(Traffic):
         ledger: Ledger,
         seed: int,
         *,
-        most: int,
+        most: int | None = None,
         seconds: float = 0.2,
         clients: int = 4,
-        pause: float = 0.05,
+        pause: float = 0.15,
     ) -> None:
         super().__init__(ports, key, ledger, seed, clients=clients, pause=pause)
         self._most = most
@@ -37,7 +37,7 @@ class TaskTraffic(Traffic):
     @property
     def is_through(self) -> bool:
         """Whether all of them were made."""
-        return self.made >= self._most
+        return self._most is not None and self.made >= self._most
 
     def end(self) -> None:
         """Make no more."""
