@@ -27,8 +27,8 @@ _CALLBACK_ATTEMPTS = 10
 class Sweeper:
     """`step` queues what is due and ends what ran out, in time for the next that is known.
 
-    No lease has run out only because the time of day was set forward, or because nobody could reach the table, or nothing
-    ran here: for a while all are judged as if that time had not passed, and whoever works renews its own meanwhile.
+    No lease has run out only because the time of day was set forward, or nobody could reach the table, or nothing ran
+    here: for a while all are judged as if that time had not passed, and whoever works renews its own meanwhile.
     """
 
     def __init__(self, tasks: Tasks, endings: Endings, clock: Clock, journaled: Callable[[], None]) -> None:
