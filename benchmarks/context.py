@@ -33,17 +33,26 @@ class Scale:
     """For each query, and as long again for its reference."""
     day_events: int = 1_000_000
     """At most so many in a day on PostgreSQL, whose partitions are days."""
+    tasks: int = 30_000
+    """In each turn; a reference runs a third of them."""
+    waiting: int = 5_000_000
+    """Tasks in a queue, while others are claimed."""
+    watch_seconds: float = 20.0
+    """Of an idle server, or one with a few tasks a second."""
 
     @classmethod
     def full(cls, events: int) -> Scale:
-        return cls(events, pool=250_000, rounds=5, round_seconds=2.0, batch_events=400_000, query_seconds=2.0)
+        return cls(
+            events, pool=250_000, rounds=5, round_seconds=2.0, batch_events=400_000, query_seconds=2.0, waiting=events
+        )
 
     @classmethod
     def quick(cls, events: int) -> Scale:
         batch, day = min(60_000, 2 * events), max(2_000, events // 3)
         return cls(
-            events, pool=60_000, rounds=3, round_seconds=0.7, batch_events=batch, query_seconds=0.4, day_events=day
-        )
+            events, pool=60_000, rounds=3, round_seconds=0.7, batch_events=batch, query_seconds=0.4, day_events=day,
+            tasks=min(10_000, events), waiting=events, watch_seconds=10.0,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

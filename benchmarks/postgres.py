@@ -6,7 +6,7 @@ The server flushes each commit. It shares the load's core: what the core of the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,18 @@ class Postgres(Closing):
         """Of every process of the server."""
         return tree_cpu_seconds(self._seen)
 
+    @property
+    def url(self) -> str:
+        """Of the database that nothing is measured in."""
+        return self._cluster.url()
+
     def create_database(self) -> str:
         """The URL of a new one."""
         return self._cluster.create_database()
+
+    def drop_database(self, url: str) -> None:
+        """So that nobody pays for what it left to be vacuumed."""
+        self._cluster.drop_database(url)
 
     def sql(self, url: str, statement: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """On a connection of its own."""
@@ -88,12 +97,19 @@ class OnPostgres(Headrace):
     """`headrace serve` with its defaults and a database of its own."""
 
     def __init__(
-        self, postgres: Postgres, directory: Path, cores: Cores, *, drain: bool = True, processes: int = 1
+        self,
+        postgres: Postgres,
+        directory: Path,
+        cores: Cores,
+        *,
+        drain: bool = True,
+        processes: int = 1,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self._postgres = postgres
         self.url = postgres.create_database()
-        env = {"HEADRACE_DATABASE_URL": self.url, "HEADRACE_PROCESSES": str(processes)}
-        super().__init__(directory, cores, drain=drain, env=env)
+        own = {"HEADRACE_DATABASE_URL": self.url, "HEADRACE_PROCESSES": str(processes)}
+        super().__init__(directory, cores, drain=drain, env={**own, **(env or {})})
 
     def disk_bytes(self) -> int:
         """What the database takes, and the data directory."""
@@ -104,8 +120,8 @@ class OnPostgres(Headrace):
 class Worker(Closing):
     """`headrace work` on a server's database."""
 
-    def __init__(self, server: OnPostgres, cores: Cores) -> None:
-        env = {"HEADRACE_DATABASE_URL": server.url}
+    def __init__(self, server: OnPostgres, cores: Cores, *, env: Mapping[str, str] | None = None) -> None:
+        env = {"HEADRACE_DATABASE_URL": server.url, **(env or {})}
         self._log = server.directory.with_suffix(".work.log").open("ab")
         arguments = ["headrace", "work", "--data-dir", str(server.directory), "--health-port", "0"]
         self._process = Process(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -14,21 +14,33 @@ from benchmarks.figure import Figure
 from benchmarks.machine import ROOT, Machine
 
 _REFERENCE = ROOT / "docs" / "reference"
-PAGES = {"embedded": _REFERENCE / "benchmark.md", "postgres": _REFERENCE / "benchmark-postgresql.md"}
+PAGES = {
+    "embedded": _REFERENCE / "benchmark.md",
+    "postgres": _REFERENCE / "benchmark-postgresql.md",
+    "tasks": _REFERENCE / "benchmark-tasks.md",
+}
 _HERE = Path(__file__).parent
-_METHODS = {"embedded": _HERE / "method.md", "postgres": _HERE / "method_postgres.md"}
+_METHODS = {
+    "embedded": _HERE / "method.md",
+    "postgres": _HERE / "method_postgres.md",
+    "tasks": _HERE / "method_tasks.md",
+}
 _HEADS = ("figure", "Headrace", "compared with", "ratio", "target", "")
 _VERDICTS = {None: "", True: "held", False: "missed"}
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    profile: str
+    """`table`: a key of PAGES. `size`: how much there was of what is measured."""
+
+    table: str
     machine: Machine
-    events: int
+    size: str
     quick: bool
     seconds: float
     figures: Sequence[Figure]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of what Headrace is compared with."""
 
 
 def to_json(report: Report) -> bytes:
@@ -51,8 +63,10 @@ def write_page(report: Report) -> None:
     """The page of the reference: generated, so that no figure in it was ever typed."""
     lines = ["| " + " | ".join((*_HEADS, "for orientation")) + " |", "|---|--:|--:|--:|---|---|---|"]
     lines += ["| " + " | ".join((*_cells(figure), figure.orientation)) + " |" for figure in report.figures]
-    page = PAGES[report.profile]
-    text = _METHODS[report.profile].read_text().replace("{where}", _where(report)).replace("{table}", "\n".join(lines))
+    page = PAGES[report.table]
+    text = _METHODS[report.table].read_text()
+    for name, value in {"where": _where(report), "table": "\n".join(lines), **report.versions}.items():
+        text = text.replace("{" + name + "}", value)
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(text)
 
@@ -61,7 +75,7 @@ def _where(report: Report) -> str:
     machine = report.machine
     return (
         f"{machine.date}, {machine.cpu}, {machine.cores} cores, {machine.memory_gib:g} GiB, {machine.kernel}, "
-        f"Python {machine.python}, commit {machine.commit}, {report.events:,} events"
+        f"Python {machine.python}, commit {machine.commit}, {report.size}"
         + (", quick: figures of short runs" if report.quick else "")
         + (f", while others used the machine (load {machine.load_before:g})" if machine.is_busy else "")
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 
 from benchmarks.context import Bench
 from benchmarks.figure import Figure
@@ -20,6 +21,11 @@ from benchmarks.rows import (
     single,
     start,
     stored,
+    task_claim,
+    task_idle,
+    task_latency,
+    task_submit,
+    task_throughput,
 )
 
 _ALONE: dict[str, Callable[[Bench], list[Figure]]] = {
@@ -36,15 +42,34 @@ _ON_POSTGRES: dict[str, Callable[[Bench, Postgres], list[Figure]]] = {
     pg_drain.ROW: pg_drain.measure,
     pg_start.ROW: pg_start.measure,
 }
+_OF_TASKS: dict[str, Callable[[Bench, Postgres | None, tuple[str, ...]], list[Figure]]] = {
+    task_throughput.ROW: task_throughput.measure,
+    task_submit.ROW: task_submit.measure,
+    task_latency.ROW: task_latency.measure,
+    task_claim.ROW: task_claim.measure,
+    task_idle.ROW: task_idle.measure,
+}
 PROFILES = {
     "embedded": (*_ALONE, *loaded.ROWS),
     "postgres": (driver.ROW, *_ON_POSTGRES, *pg_loaded.ROWS),
 }
 """The rows of each profile's table."""
+TASKS = tuple(_OF_TASKS)
+"""Those of the table of tasks, which has both profiles."""
 
 
 def run(bench: Bench, profile: str, wanted: Collection[str]) -> list[Figure]:
     return _embedded(bench, wanted) if profile == "embedded" else _on_postgres(bench, wanted)
+
+
+def run_tasks(bench: Bench, profiles: tuple[str, ...], wanted: Collection[str]) -> list[Figure]:
+    figures: list[Figure] = []
+    with ExitStack() as stack:
+        postgres = stack.enter_context(Postgres(bench.cores)) if "postgres" in profiles else None
+        for row, measure in _OF_TASKS.items():
+            if row in wanted:
+                figures += measure(bench, postgres, profiles)
+    return figures
 
 
 def _on_postgres(bench: Bench, wanted: Collection[str]) -> list[Figure]:

@@ -8,7 +8,8 @@ from time import process_time
 
 import msgspec
 
-from benchmarks.load.engine import Engine
+from benchmarks.load.bodies import BodySource
+from benchmarks.load.engine import Engine, Source
 from benchmarks.load.job import Job, Result
 from benchmarks.load.sources import LinesSource, SingleSource
 from benchmarks.traffic import delays, tails
@@ -25,7 +26,7 @@ def main() -> None:
 
 
 def _run(job: Job, events: list[bytes], late: list[int]) -> Result:
-    source = SingleSource(job, events[:20_000]) if job.kind == "single" else LinesSource(job, events, late)
+    source = _source(job, events, late)
     engine = Engine(job.port, job.connections, source)
     began = process_time()
     try:
@@ -43,6 +44,12 @@ def _run(job: Job, events: list[bytes], late: list[int]) -> Result:
         longest=_share(latencies, 1.0),
         cpu_seconds=process_time() - began,
     )
+
+
+def _source(job: Job, events: list[bytes], late: list[int]) -> Source:
+    if job.kind == "single":
+        return SingleSource(job, events[:20_000])
+    return LinesSource(job, events, late) if job.kind == "lines" else BodySource(job)
 
 
 def _share(ordered: list[float], share: float) -> float:

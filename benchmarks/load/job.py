@@ -12,15 +12,18 @@ LINES_PER_REQUEST = 1_000
 class Job(msgspec.Struct, forbid_unknown_fields=True):
     """Ends after `seconds`, after `events`, or when told to stop, whichever comes first."""
 
-    kind: Literal["single", "lines"]
+    kind: Literal["single", "lines", "body", "tasks"]
+    """`single` and `lines`: events, one and LINES_PER_REQUEST a request. `body`: each request sends `body`. `tasks`:
+    LINES_PER_REQUEST times `body` a request."""
     port: int
     key: str
     path: str = "/v1/buckets/default/events"
+    body: str = ""
     connections: int = 64
     seconds: float | None = None
     events: int | None = None
     rate: float | None = None
-    """Events a second, at most; None: as fast as it goes."""
+    """Events a second, at most; None: as fast as it goes. Not for `body` and `tasks`."""
     first_time: int | None = None
     """µs since 1970 of the first event; None: every event happens when it is sent. For `lines`."""
     time_step: float = 0.0

@@ -10,7 +10,7 @@ from benchmarks.traffic import OPENING
 
 _STAMP_SIZE = len("2026-11-20T12:00:00.123456Z")
 _STAMP_SECONDS = 0.001  # how long a time serves for single events
-_ACCEPTED = re.compile(rb'"accepted":\s*(\d+)')
+ACCEPTED = re.compile(rb'"accepted":\s*(\d+)')
 _RETRY_SECONDS = 0.1
 
 
@@ -30,7 +30,7 @@ class Times:
         return text + b"%06dZ" % rest
 
 
-def _head(job: Job, content_type: str, length: int) -> bytes:
+def request_head(job: Job, content_type: str, length: int) -> bytes:
     return (
         f"POST {job.path} HTTP/1.1\r\nHost: 127.0.0.1:{job.port}\r\nUser-Agent: headrace-bench\r\nAccept: */*\r\n"
         f"Authorization: Bearer {job.key}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
@@ -44,7 +44,7 @@ class SingleSource:
         tails = [tail.rstrip() for tail in tails]
         sizes = {len(tail) for tail in tails}
         heads = {
-            size: _head(job, "application/json", len(OPENING) + _STAMP_SIZE + size) + OPENING for size in sizes
+            size: request_head(job, "application/json", len(OPENING) + _STAMP_SIZE + size) + OPENING for size in sizes
         }
         self._parts = [(heads[len(tail)], tail) for tail in tails]
         self._position = 0
@@ -105,14 +105,14 @@ class LinesSource:
         if self._sent >= self._most or (self._job.rate and self._sent > (now - self._began) * self._job.rate):
             return None
         body = self._body(min(LINES_PER_REQUEST, self._most - self._sent))
-        return _head(self._job, "application/x-ndjson", len(body)) + body
+        return request_head(self._job, "application/x-ndjson", len(body)) + body
 
     def answered(self, status: int, body: bytes, request: bytes, /) -> None:
         self.statuses[status] = self.statuses.get(status, 0) + 1
         if status == 503:
             self._again.append(request)
             self._resume = perf_counter() + _RETRY_SECONDS
-        elif found := _ACCEPTED.search(body[:64]):
+        elif found := ACCEPTED.search(body[:64]):
             self.accepted += int(found[1])
 
     def finished(self) -> bool:

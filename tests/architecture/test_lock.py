@@ -14,7 +14,7 @@ import headrace
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = tomllib.loads((ROOT / "uv.lock").read_text())
-FILES = ["runtime.txt", "postgres.txt", "dev.txt"]
+FILES = ["runtime.txt", "postgres.txt", "dev.txt", "bench.txt"]
 
 
 def requirements(name: str) -> dict[str, tuple[str, frozenset[str]]]:
@@ -59,7 +59,8 @@ def test_no_index_of_a_machine_is_in_the_requirements(name: str) -> None:
 def test_everything_that_the_project_depends_on_is_installed_by_dev() -> None:
     runtime = asked_for(PROJECT["project"]["dependencies"])
     assert runtime - requirements("runtime.txt").keys() == set()
-    assert asked_for(PROJECT["dependency-groups"]["dev"]) - requirements("dev.txt").keys() == set()
+    for group, wanted in PROJECT["dependency-groups"].items():
+        assert asked_for(wanted) - requirements(f"{group}.txt").keys() == set()
 
 
 def test_every_extra_has_a_file_of_its_own() -> None:

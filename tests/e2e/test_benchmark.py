@@ -43,6 +43,30 @@ def test_the_rows_of_postgresql_are_in_the_json(tmp_path: Path) -> None:
     assert partitions["held"]
 
 
+def test_the_rows_of_tasks_are_in_the_json_for_both_profiles(tmp_path: Path) -> None:
+    report = bench(tmp_path, "--tasks", "--only", "submit,claim", "--events", "1000")
+    figures = report["figures"]
+    assert isinstance(figures, list)
+    assert [figure["row"] for figure in figures] == ["submit", "submit", "claim", "claim"]
+    assert [figure["name"].rpartition(", ")[2] for figure in figures] == ["embedded", "PostgreSQL"] * 2
+    assert all(figure["value"] > 0 and figure["reference"] > 0 for figure in figures)
+
+
+def test_the_throughput_of_tasks_is_measured_with_what_there_is_to_compare_with(tmp_path: Path) -> None:
+    report = bench(tmp_path, "--tasks", "--profile", "embedded", "--only", "throughput", "--events", "1000")
+    figures = report["figures"]
+    assert isinstance(figures, list)
+    assert figures[0]["name"].endswith("embedded")
+    assert figures[0]["value"] > 0
+
+
+def test_the_page_of_tasks_is_of_both_profiles(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "--tasks", "--profile", "postgres", "--write"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert ran.returncode == 1
+    assert "leave out --profile" in ran.stderr
+
+
 def test_an_unknown_row_is_refused(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--only", "speed", "--json", str(tmp_path / "none.json")]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)

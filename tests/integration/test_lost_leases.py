@@ -60,8 +60,9 @@ class Stage:
         self.tasks = tasks
         metrics = PrometheusMetrics()
         finishing = Finishing(
-            tasks, Endings(), self.clock, metrics, journaled=lambda: None, owes_callback=lambda: None
-        )
+            tasks, Endings(), self.clock, metrics, journaled=lambda: None, owes_callback=lambda: None,
+            scheduled=lambda _: None,
+        )  # fmt: skip
         self.runner = Runner(
             tasks, self.crew, {}, finishing, self.clock, metrics, holder="me", journaled=lambda: None
         )

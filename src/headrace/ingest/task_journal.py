@@ -26,22 +26,31 @@ class TaskJournalForwarder:
         self._buckets = buckets
         self._batcher = batcher
         self._wake = wake
+        self._bucket_id: int | None = None
 
     async def step(self) -> int:
         """How many entries are durable in the queue now. Raises Unavailable."""
         entries = await self._tasks.journal(_AT_ONCE)
-        bucket = await self._buckets.find(TASKS_BUCKET) if entries else None
-        if bucket is None:
+        bucket_id = await self._bucket() if entries else None
+        if bucket_id is None:
             if await self._wake.wait(_POLL_SECONDS):
                 await asyncio.sleep(_GATHER_SECONDS)
             return 0
-        frames = [_frame(bucket.id, entry) for entry in entries]
+        frames = [_frame(bucket_id, entry) for entry in entries]
         commits = [self._batcher.submit(encode_frame(frame), frame.count, len(frame.lines)) for frame in frames]
         for result in await asyncio.gather(*commits, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
         await self._tasks.forwarded([entry.seq for entry in entries])
+        if len(entries) < _AT_ONCE:
+            await asyncio.sleep(_GATHER_SECONDS)
         return len(entries)
+
+    async def _bucket(self) -> int | None:
+        """It cannot be deleted, and so keeps its id."""
+        if self._bucket_id is None and (bucket := await self._buckets.find(TASKS_BUCKET)) is not None:
+            self._bucket_id = bucket.id
+        return self._bucket_id
 
 
 def _frame(bucket_id: int, entry: Entry) -> Frame:

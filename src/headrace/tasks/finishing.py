@@ -30,8 +30,11 @@ class Finishing:
         *,
         journaled: Callable[[], None],
         owes_callback: Callable[[], None],
+        scheduled: Callable[[int], None],
     ) -> None:
-        """`journaled` is called when something was written, `owes_callback` when a task with a callback ended."""
+        """`journaled` is called when something was written, `owes_callback` when a task with a callback ended,
+        `scheduled` with the time for which one waits that is tried again."""
+        self._scheduled = scheduled
         self._journaled = journaled
         self._owes_callback = owes_callback
         self._tasks = tasks
@@ -59,6 +62,8 @@ class Finishing:
         for status, count in Counter(task.status for task in there).items():
             self._metrics.add(TASKS_FINISHED, count, status.value)
         self._endings.tell(task.id for task in ended)
+        if times := [one.retry_at for one in outcomes if one.retry_at is not None]:
+            self._scheduled(min(times))
         self._journaled()
         if any(task.callback_url is not None for task in ended):
             self._owes_callback()

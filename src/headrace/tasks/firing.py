@@ -44,12 +44,13 @@ class Firing:
     async def step(self) -> int:
         """How many tasks it made. Raises Unavailable."""
         now = self._clock.now()
-        due = await self._schedules.due(now, _AT_ONCE)
+        next_at = await self._schedules.next_at()
+        if next_at is None or next_at > now:
+            await self._wake.wait(self._pause(next_at))
+            return 0
         made = 0
-        for schedule in due:
+        for schedule in await self._schedules.due(now, _AT_ONCE):
             made += await self._fire(schedule, now)
-        if not due:
-            await self._wake.wait(self._pause(await self._schedules.next_at()))
         return made
 
     async def _fire(self, schedule: Schedule, now: int) -> int:

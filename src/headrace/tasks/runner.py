@@ -7,6 +7,7 @@ task is claimed again; an end under a lease that was lost changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 
 from headrace.kit.times import SECOND
 from headrace.kit.wake import Wake
@@ -23,7 +24,8 @@ from headrace.tasks.leasing import retry_at
 
 LEASE_SECONDS = 15.0  # others have the tasks of a process that died so much later
 BEAT_SECONDS = 5.0
-_POLL_SECONDS = 2.0  # behind the word that something came; also for other processes' words that got lost
+_POLL_SECONDS = 5.0  # behind the word that something came: words of other processes may get lost
+_SOONEST = 0.05
 _GATHER_SECONDS = 0.01  # while others run: a claim for many costs hardly more than for one
 _READY_SECONDS = 0.1  # between two looks at a crew that is not ready yet
 _MOST = 500  # in one claim
@@ -63,6 +65,7 @@ class Runner:
         """Reported, and not durable yet."""
         self._room = Wake()
         self._last_claim = 1
+        self._claimed_at = -inf
         self._closing = False
 
     @property
@@ -130,9 +133,10 @@ class Runner:
         now, seen = self._clock.now(), self._tasks.news
         tasks = await self._tasks.claim(wanted, now)
         if not tasks:
-            await self._tasks.wait(_POLL_SECONDS, seen)
+            await self._tasks.wait(self._patience(), seen)
             return 0
         self._last_claim = len(tasks)
+        self._claimed_at = self._clock.monotonic()
         self._begin(tasks)
         self._journaled()
         self._metrics.add(TASKS_CLAIMED, len(tasks), "runner")
@@ -172,6 +176,12 @@ class Runner:
             self._ended.append(Ended(following, Ending.RELEASED))
         else:
             self._crew.run([following])
+
+    def _patience(self) -> float:
+        """A queue with a rate says no word when it has room again: whoever has just claimed something looks again soon,
+        and later each time, an eighth of the time that has passed. So no rate is missed by more than that."""
+        passed = self._clock.monotonic() - self._claimed_at
+        return min(_POLL_SECONDS, max(_SOONEST, passed / 8))
 
     def _take(self, reports: Sequence[Ended | Logged | Progress]) -> None:
         for one in reports:

@@ -56,9 +56,17 @@ class Submission:
     """
 
     def __init__(
-        self, tasks: Tasks, kinds: Kinds, clock: Clock, metrics: Metrics, *, journaled: Callable[[], None]
+        self,
+        tasks: Tasks,
+        kinds: Kinds,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        journaled: Callable[[], None],
+        scheduled: Callable[[int], None],
     ) -> None:
-        """`journaled` is called when something was written."""
+        """`journaled` is called when something was written, `scheduled` with the time for which a task waits."""
+        self._scheduled = scheduled
         self._journaled = journaled
         self._tasks = tasks
         self._kinds = kinds
@@ -193,8 +201,11 @@ class Submission:
         submitted.count += len(ids)
 
     async def _add(self, tasks: Sequence[NewTask]) -> Sequence[Added]:
-        added = await self._tasks.add(tasks, self._clock.now())
+        now = self._clock.now()
+        added = await self._tasks.add(tasks, now)
         self._metrics.add(TASKS_SUBMITTED, sum(one.is_new for one in added))
+        if times := [task.run_at for task in tasks if task.run_at is not None and task.run_at > now]:
+            self._scheduled(min(times))
         self._journaled()
         return added
 

@@ -16,16 +16,16 @@ from headrace.tasks.endings import Endings
 from headrace.tasks.render import task_dict
 
 HTTP_TYPE = "http.request"
-_SWEEP_SECONDS = 1.0  # what ran out can be claimed again so much later at most
-_SOONEST = 0.01
-_SELDOM = 5 * SECOND  # between two sweeps lies a second; by less than this a clock is put right while it runs
+_SWEEP_SECONDS = 2.0  # what another process scheduled and does not sweep any more is so much late at most
+_SOONEST = 0.05  # also while leases that seem to have run out are given time
+_SELDOM = 5 * SECOND  # between two sweeps lie two seconds; by less than this a clock is put right while it runs
 _PATIENCE_SECONDS = 30.0  # of leases; our own are renewed every 5 s
 _CALLBACKS = 100
 _CALLBACK_ATTEMPTS = 10
 
 
 class Sweeper:
-    """`step` queues what is due and ends what ran out, in time for the next that is known.
+    """`step` queues what is due and ends what ran out, in time for the next that is known or `expect`ed.
 
     No lease has run out only because the time of day was set forward, or nobody could reach the table, or nothing ran
     here: for a while all are judged as if that time had not passed, and whoever works renews its own meanwhile.
@@ -39,9 +39,19 @@ class Sweeper:
         self._seen = (clock.now(), clock.monotonic())
         self._jumped = 0
         self._until = 0.0
+        self._wake = Wake()
+        self._expected: int | None = None
+        """Since the last sweep began; the earliest."""
+
+    def expect(self, at: int) -> None:
+        """A task has been scheduled for this time."""
+        if self._expected is None or at < self._expected:
+            self._expected = at
+            self._wake.ring()
 
     async def step(self) -> int:
         """How much was swept. Raises Unavailable."""
+        self._expected = None
         now, monotonic = self._clock.now(), self._clock.monotonic()
         patience, until = self._patience(now, monotonic)
         swept = await self._tasks.sweep(now, patience)
@@ -50,7 +60,7 @@ class Sweeper:
         if done := swept.due + swept.expired + len(swept.ended):
             self._journaled()
         if not swept.more:
-            await self._clock.sleep(_pause(swept.next_at, now))
+            await self._rest(swept.next_at)
         return done
 
     def _patience(self, now: int, monotonic: float) -> tuple[int, float]:
@@ -63,11 +73,14 @@ class Sweeper:
             return 0, self._until
         return max(0, self._jumped + jumped) if jumped < -_SELDOM else self._jumped, self._until
 
+    async def _rest(self, next_at: int | None) -> None:
+        end = self._clock.monotonic() + _SWEEP_SECONDS
+        while await self._wake.wait(min(self._pause(next_at), end - self._clock.monotonic())):
+            pass  # something is expected earlier
 
-def _pause(next_at: int | None, now: int) -> float:
-    if next_at is None:
-        return _SWEEP_SECONDS
-    return min(_SWEEP_SECONDS, max(_SOONEST, (next_at - now) / SECOND))
+    def _pause(self, next_at: int | None) -> float:
+        times = [at for at in (next_at, self._expected) if at is not None]
+        return max(_SOONEST, (min(times) - self._clock.now()) / SECOND) if times else _SWEEP_SECONDS
 
 
 class History:

@@ -85,8 +85,11 @@ def build_tasks(settings: Settings, ports: Adapters, batcher: Batcher, reading: 
     journal, callbacks, schedule = Wake(), Wake(), Wake()
     endings = Endings()
     rights = TaskRights(ports.buckets)
-    finishing = Finishing(tasks, endings, clock, metrics, journaled=journal.ring, owes_callback=callbacks.ring)
-    submission = Submission(tasks, kinds, clock, metrics, journaled=journal.ring)
+    sweeper = Sweeper(tasks, endings, clock, journal.ring)
+    finishing = Finishing(
+        tasks, endings, clock, metrics, journaled=journal.ring, owes_callback=callbacks.ring, scheduled=sweeper.expect
+    )
+    submission = Submission(tasks, kinds, clock, metrics, journaled=journal.ring, scheduled=sweeper.expect)
     runners: list[Runner] = []
 
     def stop(ids: Sequence[int]) -> None:
@@ -114,7 +117,7 @@ def build_tasks(settings: Settings, ports: Adapters, batcher: Batcher, reading: 
         runners=runners,
         steps=[
             Step("task-journal", TaskJournalForwarder(tasks, ports.buckets, batcher, journal).step, Pace()),
-            Step("task-sweep", Sweeper(tasks, endings, clock, journal.ring).step, Pace()),
+            Step("task-sweep", sweeper.step, Pace()),
             Step("task-history", History(tasks, clock, settings.task_days).step, _PURGE_PACE),
             Step("export-files", exports.step, Pace(idle=600.0)),
             Step("task-callbacks", Callbacks(tasks, callbacks, clock).step, Pace()),

@@ -105,8 +105,10 @@ def _features(tasks: SqliteTasks) -> Features:
     clock, metrics, endings = SystemClock(), cast("Any", World().metrics), Endings()
     kinds = {"add": TaskKind("add", check_add)}
     rights = TaskRights(cast("Any", SimpleNamespace(find=no_bucket)))
-    finishing = Finishing(tasks, endings, clock, metrics, journaled=unheard, owes_callback=unheard)
-    submission = Submission(tasks, kinds, clock, metrics, journaled=unheard)
+    finishing = Finishing(
+        tasks, endings, clock, metrics, journaled=unheard, owes_callback=unheard, scheduled=unheard
+    )
+    submission = Submission(tasks, kinds, clock, metrics, journaled=unheard, scheduled=unheard)
     return Features(
         submission,
         TaskDesk(tasks, rights, endings, kinds, clock, unheard, unheard),

@@ -1,6 +1,7 @@
 """The part of the task table that is read by others: callbacks that are due, and the journal.
 
-An entry is kept as the statuses that tasks came into; its lines are made when it is forwarded.
+An entry is kept as the statuses that tasks came into; its lines are made when it is forwarded. Of an array whose
+elements are all alike there is one.
 """
 
 from __future__ import annotations
@@ -46,11 +47,15 @@ class PostgresJournal:
 def _entry(seq: int, time: int, number: int, first_id: bytes, *parts: Any) -> Entry:
     ids, types, queues, owners, statuses, attempts, details, lines = parts
     if lines is None:
+        columns = [_each(values, number) for values in (types, queues, owners, statuses, attempts, details or [None])]
         changes = [
             Change(int.from_bytes(task), kind, queue, owner, rows.STATUSES[status], attempt, detail)
-            for task, kind, queue, owner, status, attempt, detail in zip(
-                ids, types, queues, owners, statuses, attempts, details or [None] * number, strict=True
-            )
+            for task, kind, queue, owner, status, attempt, detail in zip(ids, *columns, strict=True)
         ]
         lines = lines_of(changes, time)
     return Entry(seq, time, number, int.from_bytes(first_id), lines)
+
+
+def _each(values: list[Any], number: int) -> list[Any]:
+    """What all have in common is kept once."""
+    return values * number if len(values) == 1 else values

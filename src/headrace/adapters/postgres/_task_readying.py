@@ -113,6 +113,13 @@ _LOCK_KEYS = f"""
         ) AS keys;
     END $$
 """
+
+
+def _once(array: str) -> str:
+    """What all have in common is kept once: of 50 tasks, the arrays would be compressed, for 20 µs a task."""
+    return f"CASE WHEN {array}[1] = ALL ({array}) THEN {array}[1:1] ELSE {array} END"
+
+
 # One entry of the journal, and the change of the counts. `before`: NULL for new tasks; `after`: NULL for those that go.
 # The ids of the events begin with a UUIDv7 that has room to count up (kit/ids).
 _NOTE = f"""
@@ -133,8 +140,9 @@ _NOTE = f"""
         WHERE status IS NOT NULL GROUP BY status, owner, queue, type HAVING sum(number) <> 0;
         IF p_after IS NULL THEN RETURN; END IF;
         INSERT INTO task_journal (time, number, first_id, ids, types, queues, owners, statuses, attempts, details)
-        SELECT p_now, cardinality(p_ids), headrace_task_event_id(p_now), p_ids, p_types, p_queues, p_owners, p_after,
-            p_attempts, p_details;
+        SELECT p_now, cardinality(p_ids), headrace_task_event_id(p_now), p_ids, {_once("p_types")},
+            {_once("p_queues")}, {_once("p_owners")}, {_once("p_after")}, {_once("p_attempts")},
+            CASE WHEN array_remove(p_details, NULL) <> '{{}}' THEN p_details END;
     END $$
 """
 _EVENT_ID = """

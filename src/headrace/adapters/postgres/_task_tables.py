@@ -149,7 +149,8 @@ _BESIDE = (
         PRIMARY KEY (owner, queue, type, status)
     ) WITH (fillfactor = 50, autovacuum_vacuum_cost_delay = 0)
     """,
-    # One row a transaction: what became of which tasks, as arrays of one length; or lines as they are.
+    # One row a transaction: what became of which tasks, as arrays of one length, or of one element that counts for all;
+    # or lines as they are.
     f"""
     CREATE TABLE task_journal (
         seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
