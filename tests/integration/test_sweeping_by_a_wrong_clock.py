@@ -10,6 +10,7 @@ import pytest
 from headrace.adapters.sqlite.tasks import SqliteTasks
 from headrace.kit.ids import uuid7
 from headrace.model.task import Beat, NewTask, Status, Task, Wanted
+from headrace.tasks import upkeep
 from headrace.tasks.endings import Endings
 from headrace.tasks.upkeep import Sweeper
 from tests.support.task_clock import TaskClock
@@ -43,7 +44,8 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    monkeypatch.setattr(upkeep, "_SWEEP_SECONDS", 0.0)  # between two sweeps only the clock of the test goes on
     tasks = await SqliteTasks.open(tmp_path / "tasks.db")
     yield Stage(tasks)
     await tasks.close()

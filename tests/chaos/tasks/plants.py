@@ -69,7 +69,7 @@ def submit_ack_before_commit(kind: Any) -> None:
     adding = set()
 
     async def commit_later(tasks: Any, new: Sequence[NewTask], now: int) -> None:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
         await add(tasks, new, now)
 
     async def add_at_once(tasks: Any, new: Sequence[NewTask], now: int) -> Sequence[Added]:
@@ -114,6 +114,7 @@ def schedule_without_guard(kind: Any) -> None:
     async def fire_anyhow(
         schedules: Any, schedule: Schedule, tasks: Sequence[NewTask], next_at: int | None, now: int
     ) -> Sequence[int] | None:
+        await asyncio.sleep(0.2)  # others see that it is due, too
         there = await schedules.get(schedule.id)
         if there is None:
             return None
