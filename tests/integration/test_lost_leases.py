@@ -61,13 +61,8 @@ class Stage:
         metrics = PrometheusMetrics()
         finishing = Finishing(
             tasks, Endings(), self.clock, metrics, journaled=lambda: None, owes_callback=lambda: None,
-<<<<<<< HEAD
-            scheduled=lambda at: None,
-        )
-=======
             scheduled=lambda _: None,
         )  # fmt: skip
->>>>>>> t-chaos
         self.runner = Runner(
             tasks, self.crew, {}, finishing, self.clock, metrics, holder="me", journaled=lambda: None
         )

@@ -63,8 +63,6 @@ class Sweeper:
             await self._rest(swept.next_at)
         return done
 
-<<<<<<< HEAD
-=======
     def _patience(self, now: int, monotonic: float) -> tuple[int, float]:
         """µs of patience, and when (monotonic) it ends."""
         last, at = self._seen
@@ -75,7 +73,6 @@ class Sweeper:
             return 0, self._until
         return max(0, self._jumped + jumped) if jumped < -_SELDOM else self._jumped, self._until
 
->>>>>>> t-chaos
     async def _rest(self, next_at: int | None) -> None:
         end = self._clock.monotonic() + _SWEEP_SECONDS
         while await self._wake.wait(min(self._pause(next_at), end - self._clock.monotonic())):
@@ -85,19 +82,6 @@ class Sweeper:
         times = [at for at in (next_at, self._expected) if at is not None]
         return max(_SOONEST, (min(times) - self._clock.now()) / SECOND) if times else _SWEEP_SECONDS
 
-<<<<<<< HEAD
-    def _patience(self, now: int, monotonic: float) -> tuple[int, float]:
-        """µs of patience, and when (monotonic) it ends."""
-        last, at = self._seen
-        jumped = now - last - min(round((monotonic - at) * SECOND), _SELDOM)
-        if jumped > _SELDOM:
-            return self._jumped + jumped, monotonic + _PATIENCE_SECONDS
-        if monotonic >= self._until:
-            return 0, self._until
-        return max(0, self._jumped + jumped) if jumped < -_SELDOM else self._jumped, self._until
-
-=======
->>>>>>> t-chaos
 
 class History:
     """Finished tasks are kept for so many days."""
