@@ -89,7 +89,7 @@ def claim_twice(kind: Any) -> None:
 
     async def claim_again(tasks: Any, wanted: Wanted, now: int) -> Sequence[Task]:
         taken: list[Task] = list(await claim(tasks, wanted, now))
-        if taken and old and len(taken) < wanted.limit and chance.random() < 0.3:
+        if taken and old and len(taken) < wanted.limit and chance.random() < 0.6:
             taken.append(old[-1])
         old.extend(task for task in taken if task not in old)
         return taken

@@ -57,7 +57,6 @@ async def test_each_acknowledged_task_succeeds_once_whatever_is_killed(tmp_path:
 CATCHES = {
     "submit-ack-before-commit": Kill(seconds=0.3),
     "claim-twice": Kill("child", 0.5),
-    "sweep-ends-live-leases": Kill("child", 2.0),
 }
 """Which kill usually shows each bug; the others have tests in `test_leases` and `test_schedules`."""
 

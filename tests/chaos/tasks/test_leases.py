@@ -18,7 +18,7 @@ from tests.chaos.http import Connection
 from tests.chaos.ledger import Event, Ledger
 from tests.chaos.run import start
 from tests.chaos.site import Site
-from tests.chaos.tasks.outside import VARIABLE, Effect, Outside, Run, read_effects
+from tests.chaos.tasks.outside import VARIABLE, Effect, Outside, Refused, Run, read_effects
 from tests.chaos.tasks.run import conclude_tasks, environment
 from tests.chaos.tasks.test_kills import clean, new_seed
 from tests.chaos.tasks.traffic import TaskTraffic
@@ -39,11 +39,10 @@ class Worker:
         self.task: Event = {}
         self.run: Run
 
-    async def lease(self) -> None:
-        """One task, for 2 seconds: it has begun."""
-        answer = await self._connection.ask(
-            "POST", "/v1/queues/default/lease", b'{"max": 1, "lease_seconds": 2, "wait": "10s"}', **_JSON
-        )
+    async def lease(self, seconds: int = 2) -> None:
+        """One task: it has begun."""
+        asked = b'{"max": 1, "lease_seconds": %d, "wait": "10s"}' % seconds
+        answer = await self._connection.ask("POST", "/v1/queues/default/lease", asked, **_JSON)
         assert answer.status == 200, answer.body
         (self.task,) = answer.json()["tasks"]
         self.run = self._outside.run(self.task["id"], int(self.task["lease"]), self.task["attempt"])
@@ -98,6 +97,20 @@ async def test_the_checker_finds_a_completion_without_a_lease(tmp_path: Path) ->
     assert violations
 
 
+async def test_the_checker_finds_a_sweep_that_ends_live_leases(tmp_path: Path) -> None:
+    with one_task(tmp_path, "sweep-ends-live-leases") as (server, ledger, outside):
+        traffic = TaskTraffic([server.port], server.key, ledger, new_seed(), most=1, clients=1)
+        traffic.start()
+        old, new = Worker(server, outside), Worker(server, outside)
+        await old.lease(60)
+        await new.lease(60)
+        with pytest.raises(Refused):
+            old.run.write("end")
+        new.run.write("end")
+        await new.complete()
+        assert (await conclude_tasks(tmp_path, server, traffic, ledger, 0)).violations
+
+
 @contextmanager
 def workers(server: Server, folder: Path, count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """The example's, as programs of their own."""
@@ -117,7 +130,7 @@ def workers(server: Server, folder: Path, count: int) -> Iterator[list[subproces
 
 async def test_workers_over_http_are_killed_and_stopped_in_mid_task_and_others_do_it(tmp_path: Path) -> None:
     with one_task(tmp_path) as (server, ledger, _):
-        traffic = TaskTraffic([server.port], server.key, ledger, new_seed(), most=60, seconds=1.0, clients=2)
+        traffic = TaskTraffic([server.port], server.key, ledger, new_seed(), most=40, seconds=0.8, clients=2)
         traffic.start()
         with workers(server, tmp_path, 4) as running:
             await until(lambda: len(under_way(tmp_path, running[0].pid)) > 0)
@@ -127,7 +140,7 @@ async def test_workers_over_http_are_killed_and_stopped_in_mid_task_and_others_d
             held = under_way(tmp_path, running[1].pid)
             await asyncio.to_thread(server.kill)  # a worker that works must survive that the server is away
             await start(server)
-            await until(lambda: all(others_began(tmp_path, one) for one in held))
+            await until(lambda: all(others_began(tmp_path, one) for one in held), 60)
             running[1].send_signal(signal.SIGCONT)
             report = await conclude_tasks(tmp_path, server, traffic, ledger, 0, leases_may_run_out=True)
             assert clean(report)
@@ -166,7 +179,7 @@ async def test_a_server_that_was_stopped_for_longer_than_its_lease_begins_nothin
     ledger = Ledger(tmp_path / "ledger.jsonl")
     try:
         await start(server)
-        traffic = TaskTraffic([server.port], server.key, ledger, new_seed(), most=300, seconds=2.0)
+        traffic = TaskTraffic([server.port], server.key, ledger, new_seed(), most=120, seconds=1.5)
         traffic.start()
         children = [process.pid for process in server.family()[1:]]
         await until(lambda: any(under_way(tmp_path, child) for child in children))

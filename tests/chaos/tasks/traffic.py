@@ -57,7 +57,9 @@ class TaskTraffic(Traffic):
     def _request(self) -> Request:
         chance = self._chance
         many = chance.random() < 0.3
-        tasks = [self._task() for _ in range(chance.randint(2, _MOST) if many else 1)]
+        size = chance.randint(2, _MOST) if many else 1
+        left = size if self._most is None else max(1, self._most - self.made)
+        tasks = [self._task() for _ in range(min(size, left))]
         if self.is_through:
             self._stopping = True
         return self._submission(tasks, keyed=chance.random() < 0.6, many=many)
