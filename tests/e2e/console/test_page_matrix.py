@@ -190,7 +190,8 @@ class Site:
         """What the path and the form need, with a user, a key and a search of its own: a row may delete them."""
         path = row[1]
         me = self.people.get(visitor, self.people["stranger"]).username
-        known = {"bucket": "theirs", "queue": "later", "name": "figures", "me": me, "unused": unused_name(), "id": self.event_id}
+        known = {"bucket": "theirs", "queue": "later", "name": "figures", "me": me, "id": self.event_id}
+        known["unused"] = unused_name()
         if "/users/{id}" in path or "/grants" in path:
             name = unused_name()
             made = self.root.post("/v1/users", json={"username": name}).json()["id"]

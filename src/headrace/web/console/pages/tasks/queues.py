@@ -32,7 +32,7 @@ async def every(request: Request, me: Visitor, services: Has) -> Response:
 async def part(request: Request, me: Visitor, services: Has) -> Response:
     """What moves; nothing when it is what the page shows already."""
     values = await _shown(me, services)
-    if values["digest"] == request.query_params.get("seen"):
+    if values["digest"] and values["digest"] == request.query_params.get("seen"):
         return Response(status_code=204)
     return show(request, "tasks/_queues.html", **values)
 
