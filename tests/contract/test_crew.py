@@ -173,7 +173,7 @@ async def test_an_error_for_good_fails_the_task(rig: Rig) -> None:
 
 async def test_a_handler_may_say_when_it_is_to_be_tried_again(rig: Rig) -> None:
     [ended] = await rig.end_of(task("later"))
-    assert (ended.ending, ended.error, ended.retry_after) == (Ending.RETRY, "the shop is closed", 30)
+    assert (ended.ending, ended.error, ended.retry_after) == (Ending.RETRY, "the shop is closed", None)
 
 
 async def test_an_unforeseen_error_is_tried_again_and_its_traceback_is_a_line(rig: Rig) -> None:
@@ -306,6 +306,12 @@ async def test_a_thread_past_its_timeout_is_ended_and_its_neighbours_go_on_anew(
     assert (neighbour.ending, neighbour.result) == (Ending.SUCCEEDED, b'"well"')
 
 
+async def test_neighbours_of_a_task_that_was_ended_are_under_no_suspicion(children: Rig, tmp_path: Path) -> None:
+    neighbours = [task("marks", path=str(tmp_path / "marks"), seconds=0.8) for _ in range(2)]
+    ends = await children.end_of(task("sync.sleeps", timeout=0.3), *neighbours)
+    assert [each.result for each in ends[1:]] == [b"4", b"4"], "the second time, too, they were begun together"
+
+
 async def test_a_task_that_does_not_stop_is_ended_by_force(children: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headrace.adapters.processes._seat._FORCE_SECONDS", 0.5)
     deaf, thread, neighbour = task("deaf"), task("sync.sleeps"), task("sleeps", seconds=2, note="well")
@@ -376,6 +382,15 @@ async def test_short_tasks_are_taken_in_advance_and_all_end(children: Rig) -> No
         await children.end_of(*batch)
     assert most > 4
     assert len(children.ended) == 2_000
+
+
+async def test_half_of_what_is_taken_in_advance_is_gone_before_more_is_taken(children: Rig) -> None:
+    assert isinstance(children.crew, ProcessCrew)
+    children.crew._ahead, children.crew._window = 100, time.monotonic() + 3_600  # as if so many had just been done
+    children.crew.run([task("sleeps") for _ in range(4 + 51)])
+    assert children.crew.room() == 0
+    children.crew.stop([children.crew._waiting[0][1].id])
+    assert children.crew.room() == 50
 
 
 async def test_what_was_taken_in_advance_and_cannot_begin_goes_back(children: Rig) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import Conflict
-from headrace.model.task import FINISHED, RETRIABLE, Ending, NewTask, Status, TaskChanges
+from headrace.model.task import FINISHED, RETRIABLE, Ending, NewTask, QueueChanges, Status, TaskChanges
 from tests.contract.task_tables import ADA, BOB, GONE, NOW, SECOND, TaskTable, ids, new, numbers, soon, task_id
 
 # --- change ----------------------------------------------------------------------------------------------------------
@@ -215,6 +215,18 @@ async def test_keys_are_their_owners_own(table: TaskTable) -> None:
 
 async def test_a_key_counts_over_queues_and_types(table: TaskTable) -> None:
     await table.add(keyed(1), keyed(2, queue="mail", type="b"))
+    assert len(await table.claim()) == 1
+    assert list(await table.claim()) == []
+
+
+async def test_a_task_that_cannot_run_holds_up_no_other_of_its_key(table: TaskTable) -> None:
+    await table.tasks.change_queue("mail", QueueChanges(paused=True))
+    await table.add(keyed(1, queue="mail"), keyed(2, type="no handler"), keyed(3), keyed(4))
+    (task,) = await table.claim(types=frozenset(("add",)))
+    assert task.id == task_id(3)
+    await table.tasks.change_queue("mail", QueueChanges(paused=False))
+    assert list(await table.claim()) == []
+    await table.end(task)
     assert len(await table.claim()) == 1
     assert list(await table.claim()) == []
 

@@ -81,6 +81,7 @@ class _Model:
             (self.now // 1000) << 80 | 7 << 76 | 2 << 62 | number, f"model{self.run}", f"o{self.run}.{owner}", self.now,
             run_at=self.now + 20 * SECOND if later else None, max_attempts=attempts or 5,
             concurrency_key=str(key) if key else None, idempotency_key=str(number), priority=number % 3,
+            queue=("default", "mail")[number // 2 % 2],
         )  # fmt: skip
         (added,) = await self.table.tasks.add([task], self.now)
         assert added.is_new

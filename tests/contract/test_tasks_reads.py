@@ -178,6 +178,12 @@ async def test_a_task_that_ends_again_is_called_back_again(table: TaskTable) -> 
     assert [task.id for task in await table.tasks.callbacks(10)] == numbers(1)
 
 
+async def test_a_task_that_is_retried_before_it_was_called_back_has_not_ended(table: TaskTable) -> None:
+    await table.in_state(Status.FAILED, new(1, callback_url="https://example.com"))
+    await table.tasks.retry(numbers(1), NOW)
+    assert list(await table.tasks.callbacks(10)) == []
+
+
 async def test_a_deleted_task_is_not_called_back(table: TaskTable) -> None:
     await table.in_state(Status.FAILED, new(1, callback_url="https://example.com"))
     await table.tasks.delete(task_id(1))

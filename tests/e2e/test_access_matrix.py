@@ -33,6 +33,7 @@ OPEN = "200 200 200 200 200 200 200 200 200 200 200"
 READS = "401 401 401 401 404 200 403 200 200 200 200"  # events of the bucket
 MANAGES = "401 401 401 401 404 403 403 403 403 {0} {0}"  # the bucket
 USERS = "401 401 401 401 403 403 403 403 403 {1} {0}"  # managers read users, administrators change them
+OWNERS = "401 401 401 401 404 404 404 403 404 404 {0}"  # of somebody else: it is not there
 ADMIN = "401 401 401 401 403 403 403 403 403 403 {0}"
 ANYONE = "401 401 401 401 200 200 200 403 200 200 200"  # who is known; a viewer token opens reads of events alone
 
@@ -40,6 +41,7 @@ IN_FILES = profile.NAME == profile.EMBEDDED  # a backup copies files, and a rest
 
 Row = tuple[str, str]
 BUCKET = "/v1/buckets/{bucket}"
+TASK, SCHEDULE = "/v1/tasks/{id}", "/v1/schedules/{id}"
 ROUTES: dict[Row, str] = {
     ("POST", "/v1/buckets"): "401 401 401 401 403 403 403 403 403 201 201",
     ("GET", "/v1/buckets"): ANYONE,
@@ -82,12 +84,37 @@ ROUTES: dict[Row, str] = {
     ("DELETE", "/v1/keys/{id}"): "401 401 401 401 404 404 404 403 404 404 204",
     ("POST", "/v1/viewer-tokens"): MANAGES.format(201),
     ("GET", "/v1/usage"): ANYONE,
+    ("POST", "/v1/tasks"): ANYONE.replace("200", "202"),
+    ("POST", "/v1/tasks/batch"): ANYONE.replace("200", "202"),
+    ("GET", "/v1/tasks"): ANYONE,
+    ("POST", "/v1/tasks/bulk"): ANYONE.replace("200", "202"),
+    # Of a task that the administrator made: to everybody else it is not there.
+    ("GET", TASK): OWNERS.format(200),
+    ("PATCH", TASK): OWNERS.format(200),
+    ("DELETE", TASK): OWNERS.format(200),
+    ("POST", f"{TASK}/cancel"): OWNERS.format(200),
+    ("POST", f"{TASK}/retry"): OWNERS.format(200),
+    ("POST", f"{TASK}/heartbeat"): OWNERS.format(200),
+    ("POST", f"{TASK}/complete"): OWNERS.format(200),
+    ("POST", f"{TASK}/fail"): OWNERS.format(200),
+    ("POST", f"{TASK}/release"): OWNERS.format(200),
+    ("GET", "/v1/queues"): ANYONE,
+    ("PATCH", "/v1/queues/{queue}"): ADMIN.format(200),
+    ("POST", "/v1/queues/{queue}/lease"): ANYONE,
+    ("POST", "/v1/schedules"): ANYONE.replace("200", "201"),
+    ("GET", "/v1/schedules"): ANYONE,
+    ("GET", SCHEDULE): OWNERS.format(200),
+    ("PATCH", SCHEDULE): OWNERS.format(200),
+    ("DELETE", SCHEDULE): OWNERS.format(204),
+    ("POST", f"{SCHEDULE}/run"): OWNERS.format(202),
     ("GET", "/v1/dead-letters"): ADMIN.format(200),
     ("POST", "/v1/dead-letters/replay"): ADMIN.format(200),
     ("GET", "/v1/backup"): ADMIN.format(200 if IN_FILES else 409),
     # 400: a good one starts the server again (test_operations.py)
     ("POST", "/v1/restore"): ADMIN.format(400 if IN_FILES else 409),
     ("GET", "/v1/status"): ANYONE,
+    # A file that this credential had made, if it may, else somebody else's.
+    ("GET", "/v1/exports/{id}"): "401 401 401 401 404 200 404 403 200 200 200",
     ("GET", "/health/live"): OPEN,
     ("GET", "/health/ready"): OPEN,
     ("GET", "/metrics"): OPEN,
@@ -212,6 +239,15 @@ def _log_out(site: Site, credential: str, allowed: bool) -> Asked:
     return {"as": {"authorization": f"Bearer {again.access_token}"}}
 
 
+def _exported(site: Site, credential: str, allowed: bool) -> Asked:
+    headers = site.headers(credential) if allowed else {}
+    task = {"type": "events.export", "args": {"bucket": site.bucket}}
+    made = site.root.post("/v1/tasks", json=task, headers=headers).json()
+    ended = site.root.get(f"/v1/tasks/{made['id']}", params={"wait": "30s"}, headers=headers).json()
+    assert ended["status"] == "succeeded", ended
+    return {"path": {"id": made["id"]}}
+
+
 def _registration(site: Site, credential: str, allowed: bool) -> Asked:
     name = unused_name()
     return {"json": {"username": name, "email": f"{name}@example.com", "password": PASSWORD}}
@@ -219,6 +255,42 @@ def _registration(site: Site, credential: str, allowed: bool) -> Asked:
 
 def _login(site: Site, credential: str, allowed: bool) -> Asked:
     return {"json": {"username": site.people["user"].username, "password": PASSWORD}}
+
+
+def _task(site: Site, credential: str, allowed: bool) -> Asked:
+    """One that waits."""
+    made = site.root.post("/v1/tasks", json={"type": "matrix", "queue": unused_name()})
+    assert made.status_code == 202, made.text
+    return {"path": {"id": made.json()["id"]}}
+
+
+def _ended(site: Site, credential: str, allowed: bool) -> Asked:
+    asked = _task(site, credential, allowed)
+    assert site.root.post(f"/v1/tasks/{asked['path']['id']}/cancel").status_code == 200
+    return asked
+
+
+def _leased(**more: Any) -> Callable[[Site, str, bool], Asked]:
+    def asked(site: Site, credential: str, allowed: bool) -> Asked:
+        queue = unused_name()
+        assert site.root.post("/v1/tasks", json={"type": "matrix", "queue": queue}).status_code == 202
+        (task,) = site.root.post(f"/v1/queues/{queue}/lease", json={}).json()["tasks"]
+        return {"path": {"id": task["id"]}, "json": {"lease": task["lease"], **more}}
+
+    return asked
+
+
+def _schedule(**more: Any) -> Callable[[Site, str, bool], Asked]:
+    def asked(site: Site, credential: str, allowed: bool) -> Asked:
+        made = site.root.post("/v1/schedules", json=_nightly())
+        assert made.status_code == 201, made.text
+        return {"path": {"id": made.json()["id"]}, **more}
+
+    return asked
+
+
+def _nightly() -> dict[str, Any]:
+    return {"name": unused_name(), "cron": "30 3 * * *", "task": {"type": "matrix"}}
 
 
 GOOD: dict[Row, Callable[[Site, str, bool], Asked]] = {
@@ -259,7 +331,31 @@ GOOD: dict[Row, Callable[[Site, str, bool], Asked]] = {
     ("POST", "/v1/viewer-tokens"): lambda site, who, allowed: {
         "json": {"bucket": site.bucket, "filter": {"attr.tenant": "acme"}, "expires_in": 60},
     },
+    ("POST", "/v1/tasks"): lambda site, who, allowed: {"json": {"type": "matrix"}},
+    ("POST", "/v1/tasks/batch"): lambda site, who, allowed: {"json": [{"type": "matrix"}]},
+    ("POST", "/v1/tasks/bulk"): lambda site, who, allowed: {
+        "json": {"action": "retry", "filter": {"type": unused_name()}},
+    },
+    ("GET", TASK): _task,
+    ("PATCH", TASK): lambda site, who, allowed: {**_task(site, who, allowed), "json": {"priority": 1}},
+    ("DELETE", TASK): _ended,
+    ("POST", f"{TASK}/cancel"): _task,
+    ("POST", f"{TASK}/retry"): _ended,
+    ("POST", f"{TASK}/heartbeat"): _leased(),
+    ("POST", f"{TASK}/complete"): _leased(result=1),
+    ("POST", f"{TASK}/fail"): _leased(error="x"),
+    ("POST", f"{TASK}/release"): _leased(),
+    ("PATCH", "/v1/queues/{queue}"): lambda site, who, allowed: {
+        "path": {"queue": unused_name()}, "json": {"paused": True},
+    },
+    ("POST", "/v1/queues/{queue}/lease"): lambda site, who, allowed: {"path": {"queue": unused_name()}, "json": {}},
+    ("POST", "/v1/schedules"): lambda site, who, allowed: {"json": _nightly()},
+    ("GET", SCHEDULE): _schedule(),
+    ("PATCH", SCHEDULE): _schedule(json={"enabled": False}),
+    ("DELETE", SCHEDULE): _schedule(),
+    ("POST", f"{SCHEDULE}/run"): _schedule(),
     ("POST", "/v1/dead-letters/replay"): lambda site, who, allowed: {"json": {"since": "2026-01-01T00:00:00Z"}},
+    ("GET", "/v1/exports/{id}"): _exported,
     ("POST", "/v1/restore"): lambda site, who, allowed: {
         "content": b"no tar", "headers": {"content-type": "application/x-tar"},
     },

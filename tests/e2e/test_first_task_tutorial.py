@@ -33,8 +33,8 @@ def run(script: str, server: Server) -> str:
     script = script.replace("data/admin.key", str(server.data_dir / "admin.key"))
     script = script.replace("examples/", f"{ROOT}/examples/")
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=110, cwd=server.data_dir.parent,
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"}, check=False,
+        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=110,
+        cwd=server.data_dir.parent, env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
     return done.stdout

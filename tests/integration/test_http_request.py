@@ -11,7 +11,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ import pytest
 from headrace.handlers.builtin.http_request import http_request
 from headrace.handlers.context import Context, Log
 from headrace.handlers.outcome import Failed, RetryLater
+from headrace.kit import outbound_http
 from headrace.kit.outbound import Guard
 
 TASK_ID = "01890000-0000-7000-8000-000000000001"
@@ -107,8 +110,8 @@ async def test_json_is_sent_and_the_answer_told() -> None:
 
 
 @pytest.mark.parametrize("host", [
-    "127.0.0.1", "localhost", "[::ffff:7f00:1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f000001", "0177.0.0.1", "127.1",
-    "0.0.0.0", "[::]", "127.0.0.1.", "[64:ff9b::7f00:1]",
+    "127.0.0.1", "localhost", "[::ffff:7f00:1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f000001", "0177.0.0.1",
+    "127.1", "0.0.0.0", "[::]", "127.0.0.1.", "[64:ff9b::7f00:1]",
 ])  # fmt: skip
 async def test_this_machine_is_not_reached_whatever_it_is_called(host: str) -> None:
     async with receiver(answered()) as inside:
@@ -252,3 +255,59 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.Monke
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
         assert (await ask(leads_here(), f"http://shop.example:{shop.port}/"))["body"] == "shop"
     assert proxy.connections == 0
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Of `shop.example`, with its key, signed by itself."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "shop.example")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("shop.example")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "server.pem"
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(secret + made.public_bytes(pem))
+    return path
+
+
+@asynccontextmanager
+async def tls_receiver(certificate: Path) -> AsyncIterator[Receiver]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    names: list[str | None] = []
+    context.sni_callback = lambda connection, name, of: names.append(name)
+    async with receiver(answered(body=b"safe"), tls=context) as shop:
+        shop.names = names
+        yield shop
+
+
+async def test_tls_asks_for_the_name_and_believes_its_certificate_only(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    outbound_http._trust.cache_clear()
+    try:
+        async with tls_receiver(certificate) as shop:
+            assert (await ask(leads_here(), f"https://shop.example:{shop.port}/"))["body"] == "safe"
+            assert shop.names == ["shop.example"]
+            with pytest.raises(RetryLater, match="cannot be asked"):
+                await ask(leads_here(), f"https://other.example:{shop.port}/")
+            assert len(shop.requests) == 1
+    finally:
+        outbound_http._trust.cache_clear()
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: Path) -> None:
+    async with tls_receiver(certificate) as shop:
+        with pytest.raises(RetryLater, match="cannot be asked"):
+            await ask(leads_here(), f"https://shop.example:{shop.port}/")
+        assert shop.requests == []

@@ -283,6 +283,19 @@ async def test_nothing_is_left_of_tasks_that_were_purged(path: Path) -> None:
     assert left == [0, 0, 0]
 
 
+async def test_the_words_of_an_error_are_gone_when_the_task_succeeds(path: Path) -> None:
+    tasks = await SqliteTasks.open(path)
+    await tasks.add([new(1)], NOW)
+    for ending in (Ending.RETRY, Ending.SUCCEEDED):
+        (task,) = await claim(tasks)
+        await tasks.finish([Outcome(task.id, task.lease, ending, result=b'"fine"', error="mistake")], NOW)
+    await tasks.close()
+    connection = apsw.Connection(str(path))
+    found = [connection.execute("SELECT count(*) FROM words (?)", (word,)).get for word in ("mis", "fin")]
+    connection.close()
+    assert found == [0, 1]
+
+
 # --- plans -----------------------------------------------------------------------------------------------------------
 
 

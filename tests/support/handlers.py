@@ -1,4 +1,4 @@
-"""Handlers as the author of an application writes them, well behaved and not. Child processes of the tests load them."""
+"""Handlers as the author of an application writes them, well behaved and not, for child processes of the tests."""
 
 from __future__ import annotations
 

@@ -12,8 +12,12 @@ from headrace.model.audit import AuditRecord
 from headrace.model.bucket import Bucket
 from headrace.model.permission import may_manage, require_admin
 from headrace.model.principal import USER, Forget, Permission, Principal, nothing_to_forget
+from headrace.model.task_journal import TASKS_BUCKET
 from headrace.ports.accounts import Accounts
 from headrace.ports.clock import Clock
+
+_OF_SYSTEM = frozenset((Permission.READ,))
+_OF_TASKS = frozenset((Permission.READ, Permission.MANAGE))
 
 
 class GrantDesk:
@@ -32,11 +36,14 @@ class GrantDesk:
         self, principal: Principal, bucket_name: str, user_id: str, permissions: frozenset[Permission], address: str
     ) -> Grant:
         """Exactly these from now on; none at all takes the grant away. Raises NotFound for an unknown user, and
-        Forbidden `system-bucket` for more than `read` on a bucket of the system."""
+        Forbidden `system-bucket` for more than `read` on a bucket of the system (on `_tasks`, `manage` too, which is a
+        right over everybody's tasks)."""
         bucket = await self._managed(principal, bucket_name)
-        if bucket.is_system and permissions - {Permission.READ}:
+        grantable = _OF_TASKS if bucket.name == TASKS_BUCKET else _OF_SYSTEM
+        if bucket.is_system and permissions - grantable:
+            may = " and ".join(permission.value for permission in Permission if permission in grantable)
             raise Forbidden(
-                f"Bucket {bucket.name!r} belongs to the system: users may only read it.", code="system-bucket"
+                f"Bucket {bucket.name!r} belongs to the system: users may only {may} it.", code="system-bucket"
             )
         user = await self._user(user_id)
         shown = [permission.value for permission in Permission if permission in permissions]

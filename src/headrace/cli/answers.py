@@ -64,6 +64,13 @@ class Page(msgspec.Struct):
     next_cursor: str | None = None
 
 
+class TaskPage(msgspec.Struct):
+    """A page of tasks, each as the server wrote it."""
+
+    tasks: list[msgspec.Raw]
+    next_cursor: str | None = None
+
+
 CSV_COLUMNS = (
     "id", "time", "received_at", "bucket", "level", "service", "action",
     "actor_id", "actor_type", "actor_name", "target_id", "target_type", "target_name",

@@ -22,6 +22,7 @@ from headrace.cli import (
     serve,
     status,
     tail,
+    tasks,
     users,
     work,
 )
@@ -43,6 +44,7 @@ app.command("tail")(tail.tail)
 app.command("query")(query.query)
 app.command("export")(export.export)
 app.command("status")(status.status)
+app.add_typer(tasks.app, name="tasks")
 app.add_typer(buckets.app, name="buckets")
 app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")

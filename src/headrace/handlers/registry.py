@@ -55,12 +55,19 @@ def load(modules: Sequence[str] = (), networks: Sequence[str] = ()) -> Registry:
 
     `networks` are the private ones that `http.request` may reach. Raises Unusable with a text for people.
     """
-    found = [add, http_request(Guard(networks))]
+    found = [add, http_request(_guard(networks))]
     if modules and (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)  # as `python -m` does: a console script does not see the project it is run in
     for name in modules:
         found += _declared(name)
     return Registry(found)
+
+
+def _guard(networks: Sequence[str]) -> Guard:
+    try:
+        return Guard(networks)
+    except ValueError as exc:
+        raise Unusable(f"HEADRACE_OUTBOUND_NETWORKS: {exc}; write networks such as 10.0.0.0/8.") from exc
 
 
 def _declared(name: str) -> list[Declared]:

@@ -37,7 +37,7 @@ class Signature:
                 fields[name] = hints[name]
             else:
                 fields[name] = typing_extensions.NotRequired[hints[name]]
-        make: Callable[..., Any] = typing_extensions.TypedDict  # its types are known at run time only
+        make: Any = typing_extensions.TypedDict  # its types are known at run time only
         shape = make("args", fields)
         shape.__pydantic_config__ = _CONFIG
         self._read = pydantic.TypeAdapter(shape).validator.validate_json

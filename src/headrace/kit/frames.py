@@ -19,7 +19,7 @@ class Frames:
     def __init__(self) -> None:
         self._left = bytearray()
 
-    def feed(self, received: bytes) -> Iterator[memoryview | bytes]:
+    def feed(self, received: bytes) -> Iterator[bytes]:
         """The messages that are whole now. Raises ValueError when the stream holds something else."""
         if not self._left and int.from_bytes(received[:_HEAD], "big") == len(received) - _HEAD:
             yield received[_HEAD:]  # the usual case, without a copy into what is left

@@ -24,7 +24,5 @@ def as_json(value: object) -> bytes:
         return _encode(value)
     except RecursionError as exc:
         raise ValueError("it contains itself, or is nested too deeply, and cannot be written as JSON") from exc
-    except (TypeError, ValueError, OverflowError) as exc:  # msgspec.EncodeError and UnicodeEncodeError are among them
-        raise ValueError(str(exc)) from exc
-    except msgspec.MsgspecError as exc:
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as exc:
         raise ValueError(str(exc)) from exc

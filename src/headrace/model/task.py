@@ -14,6 +14,8 @@ DEFAULT_PRIORITY: Final = 5
 DEFAULT_ATTEMPTS: Final = 5
 MAX_ARGS_BYTES: Final = 256 * 1024
 MAX_RESULT_BYTES: Final = 1024 * 1024
+SEARCHED_CHARS: Final = 32 * 1024
+"""Of the args, and of the result and the error: indexing a megabyte would take a second."""
 
 
 class Status(StrEnum):
@@ -113,7 +115,8 @@ class Added(msgspec.Struct, frozen=True, gc=False):
 
 class TaskFilter(msgspec.Struct, frozen=True, gc=False):
     """All parts must hold; within a part, any of its values. `since` and `until` are of `created_at`, `until`
-    exclusive. `q`: each must occur, in any case, in the type, the args, the result or the error."""
+    exclusive. `q`: each must occur, in any case, in the type, the args, the result or the error (in their first
+    SEARCHED_CHARS); one of less than three characters may be looked for among the newest tasks alone."""
 
     owner: str | None = None
     statuses: tuple[Status, ...] = ()

@@ -33,7 +33,8 @@ _CHUNK = 256 * 1024
 class Backup:
     """`snapshots` in this order: tasks, queue, events, dead letters, control data.
 
-    Tasks first: a line of their journal that is forwarded in between is then in both copies, and the store knows its id.
+    Tasks first: a line of their journal that is forwarded in between is then in both copies, and the store knows its
+    id.
     Queue first: a block that is drained in between is then in both copies, and the drain of the restored server
     skips it by its id. The other order would have it in neither. Dead letters after events: a letter is durable
     before the store knows its block, so that every block in the copy of the events has its letters in the copy after

@@ -68,8 +68,8 @@ class Crew(Protocol):
         """What it has handlers for."""
 
     def room(self) -> int:
-        """How many more tasks it takes now. Of short ones that may be more than run at once; what then has to wait for a
-        second all the same ends as RELEASED."""
+        """How many more tasks it takes now. Of short ones that may be more than run at once; what then has to wait for
+        a second all the same ends as RELEASED."""
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Begin these; none more than there is room for."""

@@ -62,8 +62,12 @@ class Tasks(Protocol):
     async def free(self, holder: str, now: int) -> int:
         """Ends the leases of a holder that is gone as if they had run out; how many."""
 
-    async def wait(self, seconds: float) -> None:
-        """Returns after so many seconds, earlier when a task may have become claimable. A word may be lost."""
+    @property
+    def news(self) -> int:
+        """Goes up when a task may have become claimable. A word from another process may be late, or lost."""
+
+    async def wait(self, seconds: float, seen: int | None = None) -> None:
+        """Returns after so many seconds, or once `news` is another than `seen` (than now)."""
 
     async def get(self, id: int) -> Task | None:
         """The task, if there is one."""

@@ -123,7 +123,10 @@ class TaskDesk:
             raise Invalid(errors[0].detail, code="invalid-task", items=errors)
         if changes.args is not UNSET and (kind := self._kinds.get(task.type)) is not None and kind.permit is not None:
             await kind.permit(principal, changes.args)
-        changed = await self._tasks.change(task.id, changes, self._clock.now())
+        try:
+            changed = await self._tasks.change(task.id, changes, self._clock.now())
+        except Conflict as exc:
+            raise Conflict(exc.detail, code="task-state") from exc
         self._journaled()
         if changed is None:
             raise unknown_task(id)
@@ -162,8 +165,11 @@ class TaskDesk:
     async def delete(self, principal: Principal, id: str) -> Task:
         """A finished one, for good. Raises Conflict while it is unfinished."""
         task = await self._mine(principal, id)
-        if not await self._tasks.delete(task.id):
-            raise unknown_task(id)
+        try:
+            if not await self._tasks.delete(task.id):
+                raise unknown_task(id)
+        except Conflict as exc:
+            raise Conflict(exc.detail, code="task-state") from exc
         return task
 
     async def bulk(self, principal: Principal, action: str, filter: TaskFilter) -> Task:

@@ -90,11 +90,12 @@ class LeaseDesk:
         wanted = Wanted(f"http:{principal.id}", most, seconds, queue=queue, types=types, owner=owner)
         until = self._clock.monotonic() + wait
         while True:
+            seen = self._tasks.news
             tasks = await self._tasks.claim(wanted, self._clock.now())
             left = until - self._clock.monotonic()
             if tasks or left <= 0 or self._endings.stopped or not there():
                 break
-            await self._tasks.wait(min(left, _LOOK_AGAIN_SECONDS))
+            await self._tasks.wait(min(left, _LOOK_AGAIN_SECONDS), seen)
         if tasks and not there():
             await self._finishing([Outcome(task.id, task.lease, Ending.RELEASED) for task in tasks])
             return ()

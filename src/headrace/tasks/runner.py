@@ -125,10 +125,10 @@ class Runner:
 
     async def _claim(self, room: int) -> int:
         wanted = Wanted(self._holder, room, LEASE_SECONDS, types=self._crew.types)
-        now = self._clock.now()
+        now, seen = self._clock.now(), self._tasks.news
         tasks = await self._tasks.claim(wanted, now)
         if not tasks:
-            await self._tasks.wait(_POLL_SECONDS)
+            await self._tasks.wait(_POLL_SECONDS, seen)
             return 0
         self._last_claim = len(tasks)
         self._running.update((task.id, task) for task in tasks)

@@ -33,7 +33,7 @@ MAX_URL: Final = 2_048
 _END_OF_TIME = from_datetime(LATEST)
 _QUEUE = re.compile(r"[a-z0-9_][a-z0-9._-]{0,62}\Z", re.ASCII)
 _TYPE = re.compile(r"[A-Za-z0-9._:/-]{1,128}\Z", re.ASCII)
-_UNKNOWN_FIELD = re.compile(r"unknown field `(.*)`")
+_UNKNOWN_FIELD = re.compile(r"unknown field `(.*?)`(?: - at `\$\.(.*)`)?\Z", re.DOTALL)
 
 Moment = str | int | float | None
 
@@ -47,7 +47,7 @@ class WireTask(msgspec.Struct, forbid_unknown_fields=True, gc=False, omit_defaul
     priority: int = DEFAULT_PRIORITY
     run_at: Moment = None
     delay: Moment = None
-    max_attempts: int = DEFAULT_ATTEMPTS
+    max_attempts: int | None = None
     timeout: Moment = None
     retry: Retry | None = None
     idempotency_key: str | None = None
@@ -76,9 +76,9 @@ def read(raw: bytes, owner: str, now: int, kinds: Kinds, key: str | None = None)
         if not raw.isascii():
             raw.decode()
     except UNDECODABLE as exc:
-        raise _undecodable(exc) from exc
+        raise _undecodable(exc, raw) from exc
     if has_bad_escape(raw):
-        raise Flawed([ItemError("invalid-text", r"`\u0000` and halves of surrogate pairs cannot be stored")])
+        raise Flawed([_BAD_ESCAPE])
     if errors := [*_flaws(wire), *_arg_flaws(wire, kinds)]:
         raise Flawed(errors)
     wanted_key = wire.idempotency_key or key
@@ -91,7 +91,7 @@ def read(raw: bytes, owner: str, now: int, kinds: Kinds, key: str | None = None)
         queue=wire.queue,
         priority=wire.priority,
         run_at=_run_at(wire, now),
-        max_attempts=wire.max_attempts,
+        max_attempts=wire.max_attempts or (kind.max_attempts if (kind := kinds.get(wire.type)) else DEFAULT_ATTEMPTS),
         timeout=None if wire.timeout is None else _seconds(wire.timeout),
         retry=wire.retry,
         idempotency_key=wanted_key,
@@ -133,7 +133,7 @@ def _flaws(wire: WireTask) -> Iterator[ItemError]:
         yield ItemError("invalid-queue", QUEUE_RULE, field="queue")
     if not 0 <= wire.priority <= 9:
         yield ItemError("invalid-priority", "`priority` must be a whole number from 0 to 9", field="priority")
-    if not 1 <= wire.max_attempts <= MAX_ATTEMPTS:
+    if wire.max_attempts is not None and not 1 <= wire.max_attempts <= MAX_ATTEMPTS:
         yield ItemError("invalid-attempts", f"`max_attempts` must be from 1 to {MAX_ATTEMPTS}", field="max_attempts")
     if wire.run_at is not None or wire.delay is not None:
         yield from _time_flaws(wire)
@@ -212,7 +212,10 @@ def _run_at(wire: WireTask, now: int) -> int | None:
     return None if wire.run_at is None else moment(wire.run_at)
 
 
-def _undecodable(exc: BaseException) -> Flawed:
+_BAD_ESCAPE = ItemError("invalid-text", r"`\u0000` and halves of surrogate pairs cannot be stored")
+
+
+def _undecodable(exc: BaseException, raw: bytes) -> Flawed:
     """Say in the client's terms why it could not be decoded."""
     if isinstance(exc, RecursionError):
         return Flawed([ItemError("invalid-json", "nested too deeply")], parsed=False)
@@ -220,8 +223,10 @@ def _undecodable(exc: BaseException) -> Flawed:
         return Flawed([ItemError("invalid-utf8", "not valid UTF-8")], parsed=False)
     text = str(exc)
     if match := _UNKNOWN_FIELD.search(text):
-        name = match[1][:100]
+        name = (f"{match[2]}." if match[2] else "") + match[1][:100]
         return Flawed([ItemError("unknown-field", f"unknown field `{name}`; your own go into `args`", field=name)])
     if isinstance(exc, msgspec.ValidationError):
         return Flawed([ItemError("invalid-field", text.replace("`$.", "`")[:300])])
+    if has_bad_escape(raw):
+        return Flawed([_BAD_ESCAPE])
     return Flawed([ItemError("invalid-json", text[:300])], parsed=False)

@@ -10,14 +10,15 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from headrace.model.event import LEVELS
 from headrace.model.schedule import CatchUp
 from headrace.model.task import MAX_RESULT_BYTES, Status
+from headrace.tasks.filters import MAX_VALUES, MAX_WORDS
 from headrace.tasks.leasing import MAX_ERROR, MAX_PROGRESS_BYTES
 from headrace.tasks.schedules import MAX_NAME
 from headrace.web.json_body import SHOWN
-from headrace.web.params import FUTURE_MOMENT, TIME_OR_AGE
+from headrace.web.params import EXAMPLE_ID, FUTURE_MOMENT, TIME_OR_AGE
 
 MOST_LEASED = 1_000
+MOST_AT_ONCE = 1_000_000
 MOST_LINES = 1_000  # of a log, with one request
-MOST_VALUES = 100
 _OBJECT = {"type": "object"}
 
 
@@ -31,29 +32,43 @@ def _seconds(about: str, least: float, most: float, pattern: str, example: Any) 
     return _shown(f"{about} Seconds, or `10s`, `5m`, `1h`.", schema, example)
 
 
+def _whole(about: str, least: int, most: int) -> Meta:
+    return _shown(about, {"type": "integer", "minimum": least, "maximum": most})
+
+
 def _absent() -> Any:
     """Of a field that holds JSON: nothing, which no JSON is."""
     return msgspec.field(default_factory=Raw)
 
 
 Seconds: TypeAlias = int | float | str
+Whole: TypeAlias = int | float
+"""4.0 is an integer to JSON Schema."""
 Moment: TypeAlias = Annotated[
     int | float | str,
     _shown(
-        "RFC 3339, or an epoch number.", {"type": "string", "pattern": f"^{FUTURE_MOMENT}$"}, "2127-01-01T00:00:00Z"
+        "RFC 3339, or an epoch number.",
+        {
+            "anyOf": [
+                {"type": "string", "pattern": f"^{FUTURE_MOMENT}$"},
+                {"type": "number", "minimum": 0, "maximum": 9_214_646_399},
+            ]
+        },
+        "2127-01-01T00:00:00Z",
     ),
 ]
-Priority: TypeAlias = Annotated[int, Meta(ge=0, le=9, description="9 comes first.")]
+Priority: TypeAlias = Annotated[Whole, _whole("9 comes first.", 0, 9)]
 Lease: TypeAlias = Annotated[
-    int | str,
+    Whole | str,
     _shown(
         "The number of the lease, as it was told.",
-        {"anyOf": [{"type": "string", "pattern": "^[1-9][0-9]{0,17}$"}, {"type": "integer", "minimum": 1}]},
+        {"anyOf": [{"type": "string", "pattern": "^[0-9]{1,18}$"}, {"type": "integer"}]},
         "4711",
     ),
 ]
 LeaseSeconds: TypeAlias = Annotated[
-    Seconds, _seconds("How long to hold it without a heartbeat: 1 s to 1 h.", 1, 3_600, "^[1-9][0-9]?[sm]$", 60)
+    Seconds,
+    _seconds("How long to hold it without a heartbeat: 1 s to 1 h.", 1, 3_600, "^([1-9][0-9]?s|[1-5]?[1-9]m)$", 60),
 ]
 Wait: TypeAlias = Annotated[
     Seconds, _seconds("How long to wait for a task: 60 s at most.", 0, 60, "^([1-5]?[0-9]|60)s$", "20s")
@@ -67,7 +82,7 @@ Jitter: TypeAlias = Annotated[
 
 
 Args: TypeAlias = Annotated[Raw, _shown("In place of the old ones.", _OBJECT, {"a": 5, "b": 10})]
-Attributes: TypeAlias = Annotated[Raw, _shown("Kept as it is.", _OBJECT, {"page": 12})]
+Attributes: TypeAlias = Annotated[Raw, _shown("Kept as it is.", {"type": ["object", "null"]}, {"page": 12})]
 Progress: TypeAlias = Annotated[Raw, _shown(f"How far it is: JSON of {MAX_PROGRESS_BYTES} bytes at most.", {}, 0.5)]
 Result: TypeAlias = Annotated[Raw, _shown(f"JSON of {MAX_RESULT_BYTES} bytes at most.", {}, 15)]
 ScheduledTask: TypeAlias = Annotated[
@@ -101,12 +116,12 @@ class TaskChange(msgspec.Struct, forbid_unknown_fields=True):
 
 Types: TypeAlias = Annotated[
     list[Annotated[str, Meta(min_length=1, max_length=128)]],
-    Meta(min_length=1, max_length=MOST_VALUES, description="Only tasks of these types.", examples=[["word.count"]]),
+    Meta(min_length=1, max_length=MAX_VALUES, description="Only tasks of these types.", examples=[["word.count"]]),
 ]
 
 
 class LeaseAsked(msgspec.Struct, forbid_unknown_fields=True):
-    max: Annotated[int, Meta(ge=1, le=MOST_LEASED, description="How many at most.")] = 1
+    max: Annotated[Whole, _whole("How many at most.", 1, MOST_LEASED)] = 1
     lease_seconds: LeaseSeconds = 60
     wait: Wait = 0
     types: Types | UnsetType = UNSET
@@ -142,7 +157,7 @@ class Release(msgspec.Struct, forbid_unknown_fields=True):
     lease: Lease
 
 
-AtOnce: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000, description="How many of it run at once.")]
+AtOnce: TypeAlias = Annotated[Whole, _whole("How many of it run at once.", 1, MOST_AT_ONCE)]
 PerSecond: TypeAlias = Annotated[
     float, Meta(ge=0.001, le=1_000_000, description="How many of it are begun a second.", examples=[10])
 ]
@@ -156,15 +171,23 @@ class QueueChange(msgspec.Struct, forbid_unknown_fields=True):
     rate_limit: PerSecond | UnsetType | None = UNSET
 
 
-def _any_of(schema: dict[str, Any], *examples: Any) -> Meta:
-    several = {"type": "array", "items": schema, "minItems": 1, "maxItems": MOST_VALUES}
-    return _shown("One, or several: any of them.", {"anyOf": [schema, several]}, *examples)
+def _any_of(
+    schema: dict[str, Any], *examples: Any, most: int = MAX_VALUES, about: str = "One, or several: any of them."
+) -> Meta:
+    several = {"type": "array", "items": schema, "minItems": 1, "maxItems": most}
+    return _shown(about, {"anyOf": [schema, several]}, *examples)
 
 
-_WORD = {"type": "string", "maxLength": 63, "pattern": "^[a-z0-9][a-z0-9._-]*$"}
+_WORD = {"type": "string", "minLength": 1, "maxLength": 256}
 Statuses: TypeAlias = Annotated[str | list[str], _any_of({"enum": list(Status)}, ["failed", "dead"])]
 Words: TypeAlias = Annotated[str | list[str], _any_of(_WORD)]
-When: TypeAlias = Annotated[str | int | float, _shown("As in the list of tasks.", TIME_OR_AGE, "24h")]
+Texts: TypeAlias = Annotated[str | list[str], _any_of(_WORD, most=MAX_WORDS, about="One, or several: each must occur.")]
+When: TypeAlias = Annotated[
+    str | int | float, _shown("As in the list of tasks.", {"anyOf": [TIME_OR_AGE, {"type": "number"}]}, "24h")
+]
+
+
+Owner: TypeAlias = Annotated[str, Meta(min_length=1, max_length=256, description="By id.", examples=[EXAMPLE_ID])]
 
 
 class Filter(msgspec.Struct, forbid_unknown_fields=True):
@@ -173,8 +196,8 @@ class Filter(msgspec.Struct, forbid_unknown_fields=True):
     status: Statuses | UnsetType = UNSET
     type: Words | UnsetType = UNSET
     queue: Words | UnsetType = UNSET
-    owner: Annotated[str, Meta(examples=["01980a1c-7e4b-7c3a-9d2e-5f6a7b8c9d0e"])] | UnsetType = UNSET
-    q: Words | UnsetType = UNSET
+    owner: Owner | UnsetType = UNSET
+    q: Texts | UnsetType = UNSET
     since: When | UnsetType = UNSET
     until: When | UnsetType = UNSET
 

@@ -18,6 +18,7 @@ from headrace.web.api import (
     buckets,
     dead_letters,
     events,
+    exports,
     grants,
     health,
     keys,
@@ -49,7 +50,7 @@ class Noun(Protocol):
 EVENTS, TASKS, CONSOLE = "events", "tasks", "console"
 DOORS: Mapping[str, tuple[Noun, ...]] = {
     EVENTS: (events, buckets, grants, embed),
-    TASKS: (tasks, queues, schedules),
+    TASKS: (tasks, queues, schedules, exports),
     "auth": (auth, oidc, signing_keys, viewer_tokens),
     "users": (users, keys),
     CONSOLE: pages.ALL,

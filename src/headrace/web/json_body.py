@@ -48,12 +48,14 @@ class JsonBody(Generic[T]):
         except msgspec.ValidationError as exc:
             raise _refusal(str(exc)) from exc
         except msgspec.MsgspecError as exc:
+            if has_bad_escape(raw):
+                raise _bad_escape() from exc
             raise Malformed(f"The body is not JSON: {str(exc)[:_MOST]}", code="invalid-json") from exc
 
     def _checked(self, raw: bytes) -> T:
         found = self._decode(raw)
         if has_bad_escape(raw):
-            raise Invalid(r"`\u0000` and halves of surrogate pairs cannot be stored.", code="invalid-text")
+            raise _bad_escape()
         return found
 
     def documented(self, **examples: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,6 +86,10 @@ def _whole(node: Any, parts: Mapping[str, Any]) -> Any:
 def field_error(field: str, detail: str, code: str = "invalid-field") -> Invalid:
     """What one field of a body has that it cannot have."""
     return Invalid(f"{field}: {detail}.", items=[ItemError(code, detail, field=field)])
+
+
+def _bad_escape() -> Invalid:
+    return Invalid(r"`\u0000` and halves of surrogate pairs cannot be stored.", code="invalid-text")
 
 
 def _refusal(said: str) -> Invalid:

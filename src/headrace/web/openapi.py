@@ -44,7 +44,7 @@ _REASONS = {
     403: "Known, but not allowed.",
     404: "Not there, or not for you to see.",
     409: "Against the state of the thing.",
-    410: "The link was used already, or it has expired.",
+    410: "The link was used already, or it has expired; the file of an export is gone.",
     413: "The body, or what it unpacks to, is too large.",
     415: "An unknown content type or encoding.",
     422: "Parsed, but not valid.",
@@ -60,7 +60,8 @@ _HEADERS: dict[int, Json] = {
 }
 _CONFLICTS = frozenset(("make_bucket", "backup", "restore", "make_user", "change_user", "change_me", "delete_user",
                         "make_setup_link", "change_task", "cancel_task", "retry_task", "delete_task", "heartbeat",
-                        "complete_task", "fail_task", "release_task", "make_schedule", "change_schedule"))
+                        "complete_task", "fail_task", "release_task", "make_schedule", "change_schedule",
+                        "download_export"))
 _LINKS = frozenset(("verify", "reset_password"))
 _GUESSABLE = frozenset(("register", "login", "token", "refresh", "logout", "ask_password_reset", *_LINKS))
 _BY_PASSWORD = frozenset(("login", "token"))
@@ -122,7 +123,7 @@ def _own(path: str, operation: str) -> set[int]:
         (403, operation in _BY_PASSWORD or operation == "register"),
         (404, any(part in path for part in ("{bucket}", "{id}", "{user}")) or operation in _NOT_THERE),
         (409, operation in _CONFLICTS),
-        (410, operation in _LINKS),
+        (410, operation in _LINKS or operation == "download_export"),
         (429, operation in _GUESSABLE or operation == "oidc_callback"),
     ]
     return {status for status, does in places if does}

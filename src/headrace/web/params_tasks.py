@@ -83,6 +83,8 @@ def filter_in(body: Filter, services: Services) -> TaskFilter:
     """That of a body. Raises Invalid."""
     pairs: list[tuple[str, str]] = []
     for name, value in msgspec.structs.asdict(body).items():
+        if value == []:
+            raise field_error(f"filter.{name}", "must name at least one, or be left out")
         if value is not msgspec.UNSET:
             pairs += [(name, str(one)) for one in (value if isinstance(value, list) else [value])]
     try:
@@ -106,6 +108,13 @@ def seconds(field: str, value: str | float, least: float, most: float) -> float:
     return found
 
 
+def whole(field: str, value: float, least: int, most: int) -> int:
+    """Raises Invalid."""
+    if not least <= value <= most or value != int(value):
+        raise field_error(field, f"must be a whole number from {least} to {most}")
+    return int(value)
+
+
 def time(field: str, value: str | float) -> int:
     """µs since 1970. Raises Invalid."""
     found = moment(value)
@@ -114,13 +123,15 @@ def time(field: str, value: str | float) -> int:
     return found
 
 
-def lease(value: int | str) -> int:
-    """The number; one that no lease has for what is too long to be one. Raises Invalid."""
+def lease(value: float | str) -> int:
+    """The number. Raises Invalid for what no lease was ever told with."""
     if isinstance(value, str):
-        if not (value.isascii() and value.isdigit() and len(value) < 20):
-            raise field_error("lease", "must be the number that the lease was told with")
-        return int(value)
-    return value
+        good = value.isascii() and value.isdigit() and len(value) < 20
+    else:
+        good = isinstance(value, int) or value.is_integer()
+    if not good:
+        raise field_error("lease", "must be the number that the lease was told with")
+    return int(value)
 
 
 def log_lines(lines: Sequence[Line]) -> list[LogLine]:

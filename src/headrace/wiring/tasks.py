@@ -44,6 +44,7 @@ from headrace.workers.loop import Pace
 EMBEDDED_HOLDER = "runner"
 """Of leases in the files of a data directory: one process owns them, and after its death nobody else has them."""
 _GRACE_SECONDS = 3.0  # for handlers at the end; what they hold then is begun anew elsewhere
+_HOUSE = 8  # of its tasks at once: exports may take hours, and a bulk change should not wait for four of them
 _PURGE_PACE = Pace(idle=60.0)
 
 
@@ -115,7 +116,7 @@ def build_tasks(settings: Settings, ports: Adapters, batcher: Batcher, reading: 
             Step("task-journal", TaskJournalForwarder(tasks, ports.buckets, batcher, journal).step, Pace()),
             Step("task-sweep", Sweeper(tasks, endings, clock, journal.ring).step, Pace()),
             Step("task-history", History(tasks, clock, settings.task_days).step, _PURGE_PACE),
-            Step("export-files", exports.step, _PURGE_PACE),
+            Step("export-files", exports.step, Pace(idle=600.0)),
             Step("task-callbacks", Callbacks(tasks, callbacks, clock).step, Pace()),
             Step("schedules", Firing(ports.schedules, kinds, clock, schedule).step, Pace()),
         ],
@@ -154,7 +155,7 @@ def _crews(features: TaskFeatures, settings: Settings, clock: Clock) -> Sequence
     )
     children.start()
     timeouts = {name: features.kinds[name].timeout for name in features.house}
-    return children, HouseCrew(features.house, clock, timeouts=timeouts)
+    return children, HouseCrew(features.house, clock, at_once=_HOUSE, timeouts=timeouts)
 
 
 def _handlers(settings: Settings) -> Registry:

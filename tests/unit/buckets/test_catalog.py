@@ -217,7 +217,7 @@ async def test_the_buckets_that_are_always_there_are_made_once_and_cannot_be_del
     stage = Stage()
     await stage.catalog.ensure_system_buckets()
     await stage.another_process().ensure_system_buckets()
-    assert [bucket.name for bucket in await stage.catalog.list(ADMIN)] == ["_audit", "default"]
+    assert [bucket.name for bucket in await stage.catalog.list(ADMIN)] == ["_audit", "_tasks", "default"]
     for name in ("_audit", "default"):
         with pytest.raises(Forbidden):
             await stage.catalog.delete(ADMIN, name, name)

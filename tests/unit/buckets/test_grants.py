@@ -78,7 +78,7 @@ class Stage:
 @pytest.fixture
 async def stage() -> Stage:
     made = Stage()
-    for name in ("_audit", "billing"):
+    for name in ("_audit", "_tasks", "billing"):
         await made.buckets.create(name, "", None, 0, None)
     return made
 
@@ -178,6 +178,13 @@ async def test_a_bucket_of_the_system_is_only_ever_read(stage: Stage, permission
     await stage.put(ADMIN, "_audit", READ)
     with pytest.raises(Forbidden) as refusal:
         await stage.put(ADMIN, "_audit", permissions)
+    assert refusal.value.code == "system-bucket"
+
+
+async def test_on_the_bucket_of_tasks_manage_is_a_right_over_tasks_and_nobody_writes(stage: Stage) -> None:
+    await stage.put(ADMIN, "_tasks", READ | MANAGE)
+    with pytest.raises(Forbidden) as refusal:
+        await stage.put(ADMIN, "_tasks", WRITE)
     assert refusal.value.code == "system-bucket"
 
 

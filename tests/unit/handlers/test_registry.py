@@ -77,6 +77,11 @@ def test_what_is_wrong_is_said_for_people(project: Path, text: str, reason: str)
     assert reason in raised.value.detail
 
 
+def test_a_network_that_is_none_is_named() -> None:
+    with pytest.raises(Unusable, match=r"HEADRACE_OUTBOUND_NETWORKS: .*10\.0\.0\.1/8"):
+        load(networks=["10.0.0.1/8"])
+
+
 def test_a_module_that_is_not_there_is_named() -> None:
     with pytest.raises(Unusable) as raised:
         load(["shop.nowhere"])

@@ -148,7 +148,7 @@ class OpenGate:
     limits_addresses = False
 
     def admit(self, principal: Principal, bucket: Bucket | None) -> SimpleNamespace:
-        return SimpleNamespace(charge=lambda events, size: None)
+        return SimpleNamespace(charge=lambda events, size: None, charge_rates=lambda tasks: None)
 
     async def enter(self, principal: Principal, bucket: Bucket | None) -> SimpleNamespace:
         return self.admit(principal, bucket)

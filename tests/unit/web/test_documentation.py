@@ -67,6 +67,7 @@ CALLS = [
     ("get", "/v1/users/me"), ("patch", "/v1/users/me"), ("get", "/v1/users"), ("post", "/v1/users"),
     ("get", "/v1/users/{id}"), ("patch", "/v1/users/{id}"), ("delete", "/v1/users/{id}"),
     ("post", "/v1/users/{id}/setup-link"),
+    ("get", "/v1/exports/{id}"),
     ("get", "/v1/keys"), ("post", "/v1/keys"), ("delete", "/v1/keys/{id}"), ("post", "/v1/viewer-tokens"),
     ("post", "/v1/signing-keys/rotate"), ("get", "/v1/usage"),
     ("get", "/v1/tasks"), ("post", "/v1/tasks"), ("post", "/v1/tasks/batch"), ("post", "/v1/tasks/bulk"),

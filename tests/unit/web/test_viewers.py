@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -14,6 +15,7 @@ from headrace.model.principal import VIEWER, BucketView, Principal, Role
 from headrace.model.query import EventFilter
 from headrace.model.view import View
 from headrace.web.app import WebOptions, json_app
+from headrace.web.deps import still_readable
 from headrace.web.door import FOR_VIEWERS, Door
 from tests.unit.web import fakes
 from tests.unit.web.fakes import DEFAULT, TailItem, World, assert_problem, body_of, event, raw, scope_of
@@ -133,3 +135,21 @@ async def test_who_was_let_in_once_is_asked_again_for_each_event(world: World) -
     body = body_of(await raw(world.app, scope_of("GET", "/v1/buckets/default/tail"))).decode()
     assert "id: 40" in body
     assert "id: 41" not in body
+
+
+@pytest.mark.parametrize(
+    ("opened", "now", "goes_on"),
+    [(None, None, True), (None, WITHIN, False), (WITHIN, WITHIN, True), (WITHIN, None, True)],
+)  # fmt: skip
+async def test_a_stream_of_everything_ends_once_only_a_part_may_be_read(
+    world: World, opened: EventFilter | None, now: EventFilter | None, goes_on: bool
+) -> None:
+    """Of `_tasks` everybody may read their own: who loses the grant is refused nothing, and sees less."""
+    services = SimpleNamespace(
+        authenticator=fakes.Authenticator(), view=lambda principal, bucket: View(bucket, now),
+    )  # fmt: skip
+    request = SimpleNamespace(
+        app=SimpleNamespace(state=SimpleNamespace(services=services)),
+        scope={"headers": [(b"authorization", b"Bearer admin")]},
+    )
+    assert await still_readable(cast("Any", request), View(DEFAULT, opened)) is goes_on

@@ -163,7 +163,7 @@ class HouseCrew:
 
     def _failed(self, task: Task, error: BaseException) -> Ended:
         if isinstance(error, Retriable):
-            return Ended(task, Ending.RETRY, error=error.detail, retry_after=error.retry_after)
+            return Ended(task, Ending.RETRY, error=error.detail)  # its `retry_after` is for clients, who wait for it
         if isinstance(error, HeadraceError):
             return Ended(task, Ending.FAILED, error=error.detail)
         text = "".join(traceback.format_exception(error))[-4_000:]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from headrace.adapters.postgres._task_readying import PLANNING, WAIT_FOR_DISK
 
-# Tasks in the order of their ids; `p_groups` says for each which of the arrays that begin with `p_g_` has what it shares
-# with others. Those whose id or idempotency key is there already come back, with the first one's id and fingerprint.
+# Tasks in the order of their ids; `p_groups` says for each where in the arrays `p_g_…` that lies which it shares with
+# others. Those whose id or idempotency key is there already come back, with the first one's id and fingerprint.
 _ADD = f"""
     CREATE FUNCTION headrace_tasks_add(
         p_now bigint, p_ids uuid[], p_created bigint[], p_groups integer[], p_args bytea[], p_search text[],
@@ -55,12 +55,14 @@ _ADD = f"""
             FROM (
                 SELECT *, concurrency_key IS NOT NULL AND NOT run_at > p_now IS TRUE AND (
                     row_number() OVER (
-                        PARTITION BY p_g_owners[g], concurrency_key, run_at > p_now IS TRUE
+                        PARTITION BY p_g_owners[g], concurrency_key, p_g_queues[g], p_g_types[g],
+                            run_at > p_now IS TRUE
                         ORDER BY p_g_priorities[g] DESC, id
                     ) > 1
                     OR EXISTS (
                         SELECT FROM tasks o
                         WHERE o.owner = p_g_owners[t.g] AND o.concurrency_key = t.concurrency_key AND o.state = 1
+                            AND o.queue = p_g_queues[t.g] AND o.type = p_g_types[t.g]
                     )
                 ) AS behind
                 FROM unnest(p_ids, p_created, p_groups, p_args, p_search, p_run_at, p_concurrency_keys, p_keys)

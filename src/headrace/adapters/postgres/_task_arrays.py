@@ -42,10 +42,10 @@ class Array:
 class _ArrayDumper(Dumper):
     format = Format.BINARY
 
-    def get_key(self, obj: Array, format: object) -> tuple[type, int]:  # type: ignore[override]
+    def get_key(self, obj: Array, format: object) -> tuple[type, int]:  # type: ignore[override]  # noqa: ARG002 - psycopg's
         return (self.cls, obj.oid)
 
-    def upgrade(self, obj: Array, format: object) -> Dumper:  # type: ignore[override]
+    def upgrade(self, obj: Array, format: object) -> Dumper:  # noqa: ARG002 - psycopg's
         dumper = _ArrayDumper(self.cls)
         dumper.oid = obj.oid
         return dumper

@@ -14,7 +14,8 @@ _HOLD = f"""
     BEGIN
         {WAIT_FOR_DISK};
         PERFORM headrace_tasks_lock_keys(p_ids);
-        PERFORM FROM task_queues WHERE name IN (SELECT queue FROM tasks WHERE id = ANY (p_ids)) ORDER BY name FOR UPDATE;
+        PERFORM FROM task_queues WHERE name IN (SELECT queue FROM tasks WHERE id = ANY (p_ids))
+        ORDER BY name FOR UPDATE;
         PERFORM FROM task_leases WHERE id = ANY (p_ids) ORDER BY id FOR UPDATE;
         PERFORM FROM tasks WHERE id = ANY (p_ids) ORDER BY id FOR UPDATE;
     END $$
@@ -28,22 +29,27 @@ _UNREADY = f"""
 """
 _CHANGE = f"""
     CREATE FUNCTION headrace_tasks_change(
-        p_now bigint, p_id uuid, p_args bytea, p_search text, p_priority smallint, p_sets_run_at boolean, p_run_at bigint
+        p_now bigint, p_id uuid, p_args bytea, p_search text, p_priority smallint, p_sets_run_at boolean,
+        p_run_at bigint
     ) RETURNS text LANGUAGE plpgsql {PLANNING} AS $$
     DECLARE old tasks; after smallint; ids uuid[] := ARRAY[p_id];
     BEGIN
         PERFORM headrace_tasks_hold(ids);
         SELECT * INTO old FROM tasks WHERE id = p_id;
         IF old.id IS NULL OR EXISTS (SELECT FROM task_leases WHERE id = p_id) THEN
-            RETURN (SELECT CASE status WHEN 2 THEN 'is running' ELSE 'has ended' END
-                FROM (SELECT status FROM task_live WHERE id = p_id UNION ALL SELECT status FROM task_past WHERE id = p_id)
-                    AS t);
+            RETURN (
+                SELECT CASE status WHEN 2 THEN 'is running' ELSE 'has ended' END FROM (
+                    SELECT status FROM task_live WHERE id = p_id
+                    UNION ALL SELECT status FROM task_past WHERE id = p_id
+                ) AS t
+            );
         END IF;
         after := CASE WHEN p_sets_run_at THEN CASE WHEN p_run_at > p_now THEN 0 ELSE 1 END ELSE least(old.state, 1) END;
         IF after = 0 OR old.state = 0 OR p_priority <> old.priority THEN PERFORM headrace_tasks_unready(ids); END IF;
         IF p_args IS NOT NULL THEN
             UPDATE tasks SET args = p_args,
-                search = p_search || CASE WHEN error IS NULL THEN '' ELSE substr(search, length({TYPE_AND_ARGS}) + 1) END
+                search = p_search
+                    || CASE WHEN error IS NULL THEN '' ELSE substr(search, length({TYPE_AND_ARGS}) + 1) END
             WHERE id = p_id;
         END IF;
         UPDATE tasks SET priority = coalesce(p_priority, priority),
@@ -78,14 +84,14 @@ _CANCEL = f"""
             DELETE FROM tasks WHERE id = ANY (ids) RETURNING *
         ), past AS (
             INSERT INTO task_history (
-                id, created_at, run_at, started_at, finished_at, timeout, lease, attempt, max_attempts, priority, status,
-                callback_due, type, owner, queue, args, search, retry, concurrency_key, idempotency_key, callback_url,
-                error, progress
+                id, created_at, run_at, started_at, finished_at, timeout, lease, attempt, max_attempts, priority,
+                status, callback_due, type, owner, queue, args, search, retry, concurrency_key, idempotency_key,
+                callback_url, error, progress
             )
             SELECT id, created_at, run_at, started_at, p_now, timeout, lease, attempt, max_attempts, priority, 6,
                 callback_url IS NOT NULL, type, owner, queue, args,
-                search, retry, concurrency_key, idempotency_key, callback_url,
-                error, progress
+                search, retry, concurrency_key, idempotency_key,
+                callback_url, error, progress
             FROM gone
         )
         SELECT array_agg(id), array_agg(type), array_agg(queue), array_agg(owner), array_agg(least(state, 1)::smallint),
@@ -137,7 +143,7 @@ _RETRY = f"""
 """
 _DELETE = f"""
     CREATE FUNCTION headrace_tasks_delete(p_id uuid) RETURNS boolean LANGUAGE plpgsql {PLANNING} AS $$
-    DECLARE old task_history; 
+    DECLARE old task_history;
     BEGIN
         {WAIT_FOR_DISK};
         DELETE FROM task_history WHERE id = p_id RETURNING * INTO old;
@@ -159,4 +165,4 @@ DELETE = "SELECT headrace_tasks_delete(%b)"
 GET = f"""
     SELECT {COLUMNS} FROM task_live WHERE id = ANY (%(ids)b)
     UNION ALL SELECT {COLUMNS} FROM task_past WHERE id = ANY (%(ids)b)
-"""  # noqa: S608 - our own text
+"""

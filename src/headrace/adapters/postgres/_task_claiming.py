@@ -15,20 +15,35 @@ _SET_BACK = 60_000_000  # µs; a clock that is less than a minute behind another
 # Where a lane may have something. A floor above what this server has reached is of another server, from which the
 # tables were copied, and says nothing here.
 _FROM = "(CASE WHEN l.floor_rank <= horizon THEN l.floor_rank ELSE 0 END, l.floor_id)"
+# No EXISTS, which the planner would make a join, and read every task that waits.
 _WANTED = """(p_types IS NULL OR l.type = ANY (p_types))
-    AND EXISTS (SELECT FROM task_ready r WHERE r.lane = l.lane AND (r.rank, r.id) >= {floor})"""
+    AND (SELECT true FROM task_ready r WHERE r.lane = l.lane AND (r.rank, r.id) >= {floor} LIMIT 1)"""
+# Each is the first one of an index in its order: to sort would be to look at every owner's lanes for each of them.
+_IN_ORDER = "SET enable_sort = off SET enable_bitmapscan = off"
+_NEXT_OWNER = """(
+                SELECT l.owner FROM task_lanes l
+                WHERE l.owner > {after} AND {until} AND l.queue = ANY (names)
+                    AND (p_owner IS NULL OR l.owner = p_owner) AND {wanted}
+                ORDER BY l.owner LIMIT 1
+            )"""
 _NEXT_OWNERS = """ARRAY(
-            SELECT DISTINCT l.owner FROM task_lanes l
-            WHERE l.owner {side} AND l.queue = ANY (names) AND (p_owner IS NULL OR l.owner = p_owner) AND {wanted}
-            ORDER BY l.owner LIMIT {limit}
+            WITH RECURSIVE found AS (
+                SELECT {first} AS owner
+                UNION ALL SELECT {next} FROM found f WHERE f.owner IS NOT NULL
+            )
+            SELECT owner FROM found WHERE owner IS NOT NULL LIMIT {limit}
         )"""
 
 
-def _next_owners(side: str, limit: str) -> str:
-    return _NEXT_OWNERS.format(side=side, limit=limit, wanted=_WANTED.format(floor=_FROM))
+def _next_owners(after: str, until: str, limit: str) -> str:
+    wanted = _WANTED.format(floor=_FROM)
+    first = _NEXT_OWNER.format(after=after, until=until, wanted=wanted)
+    return _NEXT_OWNERS.format(
+        first=first, next=_NEXT_OWNER.format(after="f.owner", until=until, wanted=wanted), limit=limit
+    )
 
 
-# Rooms are how many a queue may still begin. A rate is a bucket that holds what may begin in a second, and one at least.
+# Rooms are how many a queue may still begin. A rate is a bucket that holds what may begin in a second, at least one.
 _ROOMS = f"""
         UPDATE task_queues q SET counted_at = p_now
         WHERE name = ANY (names) AND counted_at > p_now + {_SET_BACK};
@@ -78,8 +93,38 @@ _PICK = f"""
                 ) AS counted WHERE in_queue <= room ORDER BY place, turn LIMIT wanted
             ) AS picked;
 """
+# Of a key one task runs. Who deals with a key at this moment has its lock, and is not waited for: the task stays where
+# it is (and the floor of its lane too) for the next claim. One whose key has another one running goes behind that.
+_KEYED = f"""
+            IF EXISTS (SELECT FROM tasks WHERE id = ANY (ids) AND concurrency_key IS NOT NULL) THEN
+                SELECT array_agg(id) FILTER (WHERE NOT ours), array_agg(id) FILTER (
+                    WHERE ours AND (place > 1 OR EXISTS (SELECT FROM task_leases l WHERE l.key_lock = key))
+                ) INTO passed_over, behind FROM (
+                    SELECT id, key, pg_try_advisory_xact_lock(key) AS ours,
+                        row_number() OVER (PARTITION BY key ORDER BY n) AS place
+                    FROM (
+                        SELECT t.id, {KEY_LOCK} AS key, p.n FROM unnest(taken || ids) WITH ORDINALITY AS p (id, n)
+                        JOIN tasks t ON t.id = p.id WHERE concurrency_key IS NOT NULL
+                    ) AS keyed
+                ) AS locked WHERE id <> ALL (taken);
+                passed_over := coalesce(passed_over, '{{}}');
+                behind := coalesce(behind, '{{}}');
+                UPDATE tasks SET state = 2 WHERE id = ANY (behind);
+                DELETE FROM task_ready r USING unnest(lanes, ranks, ids) AS p (lane, rank, id)
+                WHERE p.id = ANY (behind) AND r.lane = p.lane AND r.rank = p.rank AND r.id = p.id;
+                SELECT coalesce(array_agg(lane), '{{}}') INTO held_up
+                FROM unnest(lanes, ids) AS p (lane, id) WHERE id = ANY (passed_over);
+                SELECT coalesce(array_agg(lane ORDER BY n), '{{}}'), coalesce(array_agg(rank ORDER BY n), '{{}}'),
+                    coalesce(array_agg(id ORDER BY n), '{{}}'), coalesce(array_agg(queue ORDER BY n), '{{}}')
+                INTO lanes, ranks, ids, queues
+                FROM unnest(lanes, ranks, ids, queues) WITH ORDINALITY AS p (lane, rank, id, queue, n)
+                WHERE id <> ALL (behind || passed_over);
+            END IF;
+"""
 # The floor of a lane moves to the last row taken, but not past what a transaction that still runs may put there.
-_TAKE = """
+_TAKE = f"""
+            held_up := '{{}}';
+            {_KEYED}
             DELETE FROM task_ready r USING unnest(lanes, ranks, ids) AS p (lane, rank, id)
             WHERE r.lane = p.lane AND r.rank = p.rank AND r.id = p.id;
             UPDATE task_lanes l SET floor_rank = least(p.rank, horizon),
@@ -88,7 +133,7 @@ _TAKE = """
                 SELECT DISTINCT ON (lane) lane, rank, id FROM unnest(lanes, ranks, ids) AS p (lane, rank, id)
                 ORDER BY lane, rank DESC, id DESC
             ) AS p
-            WHERE l.lane = p.lane;
+            WHERE l.lane = p.lane AND NOT l.lane = ANY (held_up);
             UPDATE task_queues q SET tokens = headrace_task_tokens(q, p_now) - p.taken,
                 counted_at = greatest(q.counted_at, p_now)
             FROM (SELECT name, count(*) AS taken FROM unnest(queues) AS p (name) GROUP BY name) AS p
@@ -102,8 +147,8 @@ _LEASE = f"""
             FROM unnest(taken) WITH ORDINALITY AS p (id, n) JOIN tasks t ON t.id = p.id ORDER BY n
         ), leased AS (
             INSERT INTO task_leases (id, lease, leased_until, started_at, key_lock, attempt, queue, holder)
-            SELECT id, new_lease, p_until, p_now, CASE WHEN concurrency_key IS NOT NULL THEN {KEY_LOCK} END, attempt + 1,
-                queue, p_holder
+            SELECT id, new_lease, p_until, p_now, CASE WHEN concurrency_key IS NOT NULL THEN {KEY_LOCK} END,
+                attempt + 1, queue, p_holder
             FROM picked
         ), noted AS MATERIALIZED (
             SELECT headrace_tasks_note(
@@ -112,21 +157,22 @@ _LEASE = f"""
                 array_agg(attempt + 1), NULL
             ) FROM picked
         )
-        SELECT id, type, owner, created_at, 2::smallint, args, queue, priority, attempt + 1, max_attempts, run_at, timeout,
-            retry, concurrency_key, callback_url, p_now, NULL::bigint, NULL::bytea, error, progress, false, new_lease,
-            p_until, NULL::text
+        SELECT id, type, owner, created_at, 2::smallint, args, queue, priority, attempt + 1, max_attempts, run_at,
+            timeout, retry, concurrency_key, callback_url, p_now, NULL::bigint, NULL::bytea, error, progress, false,
+            new_lease, p_until, NULL::text
         FROM picked, noted ORDER BY n
 """
 _CLAIM = f"""
     CREATE FUNCTION headrace_tasks_claim(
         p_queue text, p_types text[], p_owner text, p_kind text, p_limit integer, p_holder text, p_until bigint,
         p_now bigint
-    ) RETURNS SETOF task_live LANGUAGE plpgsql {PLANNING} AS $$
+    ) RETURNS SETOF task_live LANGUAGE plpgsql {PLANNING} {_IN_ORDER} AS $$
     #variable_conflict use_column
     DECLARE
         horizon bigint; wanted integer := p_limit; share integer; last text; served text;
         names text[]; rooms integer[]; owners text[];
         lanes bigint[]; ranks bigint[]; ids uuid[]; queues text[]; taken uuid[] := '{{}}';
+        held_up bigint[]; behind uuid[]; passed_over uuid[];
     BEGIN
         horizon := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
         -- Which queues have something: a look that locks nothing, and the end of it where nothing waits.
@@ -141,9 +187,9 @@ _CLAIM = f"""
         {_ROOMS}
         SELECT owner INTO last FROM task_turns WHERE kind = p_kind;
         FOR pass IN 1..{_PASSES} LOOP
-            owners := {_next_owners("> coalesce(last, '')", str(_OWNERS))};
+            owners := {_next_owners("coalesce(last, '')", "true", str(_OWNERS))};
             IF cardinality(owners) < {_OWNERS} THEN
-                owners := owners || {_next_owners("<= coalesce(last, '')", f"{_OWNERS} - cardinality(owners)")};
+                owners := owners || {_next_owners("''", "l.owner <= last", f"{_OWNERS} - cardinality(owners)")};
             END IF;
             EXIT WHEN owners = '{{}}';
             share := CASE WHEN pass = 1 THEN ceil(wanted::numeric / cardinality(owners)) ELSE wanted END;
@@ -165,4 +211,4 @@ CLAIMING = (_TOKENS, _CLAIM)
 COLUMNS = """id, type, owner, created_at, status, args, queue, priority, attempt, max_attempts, run_at, timeout, retry,
     concurrency_key, callback_url, started_at, finished_at, result, error, progress, cancelling, lease, leased_until"""
 """Of task_live and task_past, in the order of the record `Task`."""
-CLAIM = f"SELECT {COLUMNS} FROM headrace_tasks_claim({', '.join(['%b'] * 8)})"  # noqa: S608 - our own text
+CLAIM = f"SELECT {COLUMNS} FROM headrace_tasks_claim({', '.join(['%b'] * 8)})"

@@ -100,14 +100,15 @@ _FINISH = f"""
         ), gone AS (
             DELETE FROM tasks t USING held h WHERE t.id = h.id
             RETURNING t.id, t.created_at, t.run_at, h.started_at, t.timeout, h.lease, h.attempt, t.max_attempts,
-                t.priority, h.status, t.type, t.owner, t.queue, t.args, {_PLAIN_SEARCH} || coalesce(h.said, '') AS search,
+                t.priority, h.status, t.type, t.owner, t.queue, t.args,
+                {_PLAIN_SEARCH} || coalesce(h.said, '') AS search,
                 t.retry, t.concurrency_key, t.idempotency_key, t.callback_url, h.result, h.error,
                 coalesce(h.progress, t.progress) AS progress
         ), past AS (
             INSERT INTO task_history (
-                id, created_at, run_at, started_at, finished_at, timeout, lease, attempt, max_attempts, priority, status,
-                callback_due, type, owner, queue, args, search, retry, concurrency_key, idempotency_key, callback_url,
-                result, error, progress
+                id, created_at, run_at, started_at, finished_at, timeout, lease, attempt, max_attempts, priority,
+                status, callback_due, type, owner, queue, args, search, retry, concurrency_key, idempotency_key,
+                callback_url, result, error, progress
             )
             SELECT id, created_at, run_at, started_at, p_now, timeout, lease, attempt, max_attempts, priority, status,
                 callback_url IS NOT NULL, type, owner, queue, args, search, retry, concurrency_key, idempotency_key,
@@ -120,9 +121,9 @@ _FINISH = f"""
                 array_agg(error)
             ) FROM gone
         )
-        SELECT id, type, owner, created_at, status, args, queue, priority, attempt, max_attempts, run_at, timeout, retry,
-            concurrency_key, callback_url, started_at, p_now, result, error, progress, false, lease, NULL::bigint,
-            NULL::text
+        SELECT id, type, owner, created_at, status, args, queue, priority, attempt, max_attempts, run_at, timeout,
+            retry, concurrency_key, callback_url, started_at, p_now, result, error, progress, false, lease,
+            NULL::bigint, NULL::text
         FROM gone, noted;
         IF keyed THEN
             SELECT array_agg(owner), array_agg(concurrency_key) INTO owners, keys
@@ -148,5 +149,5 @@ _REPEATED = f"""
 ENDING = (_BEAT, _PUT_BACK, _FINISH, _REPEATED)
 
 BEAT = "SELECT id, lease, cancelling FROM headrace_tasks_beat(%b, %b, %b, %b)"
-FINISH = f"SELECT {COLUMNS} FROM headrace_tasks_finish({', '.join(['%b'] * 8)})"  # noqa: S608 - our own text
-FINISHED = f"SELECT {COLUMNS} FROM headrace_tasks_finished(%b, %b, %b)"  # noqa: S608 - our own text
+FINISH = f"SELECT {COLUMNS} FROM headrace_tasks_finish({', '.join(['%b'] * 8)})"
+FINISHED = f"SELECT {COLUMNS} FROM headrace_tasks_finished(%b, %b, %b)"

@@ -30,7 +30,7 @@ def find(filter: TaskFilter, limit: int, before: int | None, offset: int) -> tup
             params += statement[1]
     if not parts:
         return None
-    text = f"SELECT {COLUMNS} FROM ({' UNION ALL '.join(parts)}) AS found ORDER BY id DESC LIMIT %s OFFSET %s"  # noqa: S608 - our own text
+    text = f"SELECT {COLUMNS} FROM ({' UNION ALL '.join(parts)}) AS found ORDER BY id DESC LIMIT %s OFFSET %s"
     return text, [*params, limit, offset]
 
 
@@ -54,11 +54,8 @@ def _live(
     elif statuses == {Status.SCHEDULED, Status.QUEUED}:
         condition.add(f"NOT {running}")
     # The ids first: what a task shows is looked up for those of the page alone.
-    return (
-        f"SELECT {_LIVE_COLUMNS} FROM task_live live"  # noqa: S608 - our own text
-        f" WHERE live.id IN (SELECT t.id FROM tasks t WHERE {condition.sql} ORDER BY t.id DESC LIMIT %s)",
-        [*condition.params, most],
-    )
+    page = f"SELECT t.id FROM tasks t WHERE {condition.sql} ORDER BY t.id DESC LIMIT %s"
+    return f"SELECT {_LIVE_COLUMNS} FROM task_live live WHERE live.id IN ({page})", [*condition.params, most]
 
 
 def _past(
@@ -69,7 +66,7 @@ def _past(
     condition = _common(filter, before, "")
     if statuses != FINISHED:
         condition.add_any("status", sorted(NUMBERS[status] for status in statuses))
-    text = f"SELECT {COLUMNS} FROM task_past WHERE {condition.sql} ORDER BY id DESC LIMIT %s"  # noqa: S608 - our own text
+    text = f"SELECT {COLUMNS} FROM task_past WHERE {condition.sql} ORDER BY id DESC LIMIT %s"
     return text, [*condition.params, most]
 
 

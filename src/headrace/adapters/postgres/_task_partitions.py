@@ -67,11 +67,14 @@ async def _make(connection: Connection, day: date) -> None:
             for statement in (
                 SQL("CREATE TABLE {} (LIKE task_history INCLUDING DEFAULTS INCLUDING STORAGE)").format(table),
                 SQL(
-                    "WITH moved AS (DELETE FROM task_history_rest WHERE {} RETURNING *) INSERT INTO {} SELECT * FROM moved"
+                    "WITH moved AS (DELETE FROM task_history_rest WHERE {} RETURNING *)"
+                    " INSERT INTO {} SELECT * FROM moved"
                 ).format(within, table),
                 # With a check, attaching need not read the table to see that it is in bounds.
                 SQL("ALTER TABLE {} ADD CONSTRAINT within CHECK ({})").format(table, within),
-                SQL("ALTER TABLE task_history ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(table, begin, end),
+                SQL("ALTER TABLE task_history ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
+                    table, begin, end
+                ),
                 SQL("ALTER TABLE {} DROP CONSTRAINT within").format(table),
             ):
                 await connection.execute(statement)
@@ -90,7 +93,7 @@ async def drop(connection: Connection, day: date, before: int) -> int | None:
     """The whole day, if everything in it ended before this time; how many tasks that were. None if it is still there.
 
     Nobody may write there while it is counted, and nobody may read the history for the moment in which it goes."""
-    table, (begin, end) = Identifier(name_of(day)), _bounds(day)
+    table = Identifier(name_of(day))
     try:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout = '{_DROP_TIMEOUT}'")
@@ -111,7 +114,9 @@ async def drop(connection: Connection, day: date, before: int) -> int | None:
             )
             row = await gone.fetchone()
             await connection.execute(
-                SQL("DELETE FROM task_keys k USING {} h WHERE h.id = k.id AND h.idempotency_key IS NOT NULL").format(table)
+                SQL("DELETE FROM task_keys k USING {} h WHERE h.id = k.id AND h.idempotency_key IS NOT NULL").format(
+                    table
+                )
             )
             await connection.execute("LOCK TABLE task_history IN ACCESS EXCLUSIVE MODE")
             await connection.execute(SQL("DROP TABLE {}").format(table))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from headrace.adapters.postgres import _task_rows as rows
-from headrace.adapters.postgres._task_news import News
 from headrace.adapters.postgres._task_statements import CHANGE_QUEUE, COUNTS, QUEUES
+from headrace.adapters.postgres._task_word import Word
 from headrace.model.bucket import UNSET
 from headrace.model.task import QueueChanges, TaskCount, TaskQueue
 
@@ -15,7 +15,7 @@ from headrace.model.task import QueueChanges, TaskCount, TaskQueue
 class Server(Protocol):
     """What the parts of the table need of it."""
 
-    news: News
+    word: Word
 
     async def run(self, statement: str, values: rows.Values, point: str = "") -> rows.Rows: ...
 
@@ -40,7 +40,7 @@ class PostgresQueues:
             "sets_rate": changes.rate_limit is not UNSET,
         }
         await self.run(CHANGE_QUEUE, values)
-        self.news.tell()
+        self.word.tell()
         (row,) = await self.ask(QUEUES, {"owner": None, "name": name})
         return TaskQueue(*row)
 

@@ -20,7 +20,7 @@ TYPE_AND_ARGS = "split_part(search, chr(31), 1) || chr(31) || split_part(search,
 
 KEY_LOCK = "hashtextextended(owner || chr(31) || concurrency_key, 6)"
 
-# Finds a lane, or makes it. A lane that somebody counts on stays: whoever takes empty ones away passes over locked ones.
+# Finds a lane, or makes it. One that somebody counts on stays: whoever takes empty ones away passes over locked ones.
 _LANE = """
     CREATE FUNCTION headrace_task_lane(p_owner text, p_queue text, p_type text, p_priority smallint, p_front boolean)
     RETURNS bigint LANGUAGE plpgsql AS $$
@@ -38,25 +38,27 @@ _LANE = """
         END LOOP;
     END $$
 """
-# Tasks that are locked, in no lane and without a lease: each into its lane, or behind another of its key. The caller has
-# the locks of their keys. Those that waited before go before new ones. How many are ready.
+# Tasks that are locked, in no lane and without a lease: each into its lane, or behind another of its key. The caller
+# has the locks of their keys. Those that waited before go before new ones. How many are ready.
 _READY = f"""
     CREATE FUNCTION headrace_tasks_ready(p_ids uuid[]) RETURNS integer LANGUAGE plpgsql {PLANNING} AS $$
     DECLARE ready integer;
     BEGIN
-        UPDATE tasks SET state = 2 WHERE id = ANY (p_ids) AND state = 1;  -- so that none is in its own way
+        UPDATE tasks SET state = 2  -- so that none is in its own way
+        WHERE id = ANY (p_ids) AND state = 1 AND concurrency_key IS NOT NULL;
         WITH given AS MATERIALIZED (
             SELECT id, owner, queue, type, priority, concurrency_key, concurrency_key IS NULL OR (
-                row_number() OVER (PARTITION BY owner, concurrency_key ORDER BY priority DESC, id) = 1
+                row_number() OVER (PARTITION BY owner, concurrency_key, queue, type ORDER BY priority DESC, id) = 1
                 AND NOT EXISTS (
                     SELECT FROM tasks o
                     WHERE o.owner = t.owner AND o.concurrency_key = t.concurrency_key AND o.state = 1
+                        AND o.queue = t.queue AND o.type = t.type
                 )
             ) AS first
             FROM tasks t WHERE id = ANY (p_ids)
         ), lanes AS MATERIALIZED (
             SELECT owner, queue, type, priority, headrace_task_lane(owner, queue, type, priority, true) AS lane
-            FROM (SELECT DISTINCT owner, queue, type, priority FROM given WHERE first ORDER BY 1, 2, 3, 4) AS distinct_lanes
+            FROM (SELECT DISTINCT owner, queue, type, priority FROM given WHERE first ORDER BY 1, 2, 3, 4) AS g
         ), moved AS (
             UPDATE tasks t SET state = CASE WHEN g.first THEN 1 ELSE 2 END, lane = l.lane,
                 rank = CASE WHEN g.first THEN pg_current_xact_id()::text::bigint END
@@ -70,7 +72,7 @@ _READY = f"""
         RETURN ready;
     END $$
 """
-# Of each of these keys, whose lock the caller has, the next may run if none does. How many are ready.
+# Of each of these keys, whose lock the caller has, the next of each queue and type may run. How many are ready.
 _PROMOTE = f"""
     CREATE FUNCTION headrace_tasks_promote(p_owners text[], p_keys text[]) RETURNS integer
     LANGUAGE plpgsql {PLANNING} AS $$
@@ -79,10 +81,22 @@ _PROMOTE = f"""
         SELECT array_agg(b.id) INTO next
         FROM (SELECT DISTINCT owner, key FROM unnest(p_owners, p_keys) AS k (owner, key) WHERE key IS NOT NULL) AS k
         CROSS JOIN LATERAL (
-            SELECT id FROM tasks
-            WHERE owner = k.owner AND concurrency_key = k.key AND state = 2 ORDER BY priority DESC, id LIMIT 1 FOR UPDATE
+            WITH RECURSIVE firsts AS (
+                (SELECT id, queue, type FROM tasks
+                WHERE owner = k.owner AND concurrency_key = k.key AND state = 2
+                ORDER BY queue, type, priority DESC, id LIMIT 1)
+                UNION ALL
+                SELECT n.* FROM firsts f CROSS JOIN LATERAL (
+                    SELECT id, queue, type FROM tasks
+                    WHERE owner = k.owner AND concurrency_key = k.key AND state = 2
+                        AND (queue, type) > (f.queue, f.type)
+                    ORDER BY queue, type, priority DESC, id LIMIT 1
+                ) AS n
+            )
+            SELECT id FROM firsts
         ) AS b;
         IF next IS NULL THEN RETURN 0; END IF;
+        PERFORM FROM tasks WHERE id = ANY (next) ORDER BY id FOR UPDATE;
         RETURN headrace_tasks_ready(next);
     END $$
 """
@@ -98,8 +112,8 @@ _LOCK_KEYS = f"""
             ) AS both_tables ORDER BY 1
         ) AS keys;
     END $$
-"""  # noqa: S608 - our own text
-# One entry of the journal, and the change of the counts. `before`: NULL for a new task; `after`: NULL for one that goes.
+"""
+# One entry of the journal, and the change of the counts. `before`: NULL for new tasks; `after`: NULL for those that go.
 # The ids of the events begin with a UUIDv7 that has room to count up (kit/ids).
 _NOTE = f"""
     CREATE FUNCTION headrace_tasks_note(

@@ -12,7 +12,7 @@ from psycopg.types.string import ByteaBinaryLoader
 from headrace.adapters.postgres._task_arrays import byteas, float8s, int2s, int4s, int8s, texts, uuids
 from headrace.adapters.postgres.database import Connection
 from headrace.adapters.postgres.search_text import joined
-from headrace.model.task import NewTask, Outcome, Retry, Status, Task
+from headrace.model.task import SEARCHED_CHARS, NewTask, Outcome, Retry, Status, Task
 
 STATUSES = (
     Status.SCHEDULED, Status.QUEUED, Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.DEAD, Status.CANCELLED,
@@ -39,12 +39,13 @@ def task_of(row: tuple[Any, ...]) -> Task:
     """Of a row of COLUMNS, as `fetch` has it."""
     (
         task_id, kind, owner, created_at, status, args, queue, priority, attempt, max_attempts, run_at, timeout, retry,
-        concurrency_key, callback_url, started_at, finished_at, result, error, progress, cancelling, lease, leased_until,
+        concurrency_key, callback_url, started_at, finished_at, result, error, progress, cancelling, lease,
+        leased_until,
     ) = row  # fmt: skip
     return Task(
-        int.from_bytes(task_id), kind, owner, created_at, STATUSES[status], args, queue, priority, attempt, max_attempts,
-        run_at, timeout, None if retry is None else _decode_retry(retry), concurrency_key, callback_url, started_at,
-        finished_at, result, error, progress, cancelling, lease, leased_until,
+        int.from_bytes(task_id), kind, owner, created_at, STATUSES[status], args, queue, priority, attempt,
+        max_attempts, run_at, timeout, None if retry is None else _decode_retry(retry), concurrency_key, callback_url,
+        started_at, finished_at, result, error, progress, cancelling, lease, leased_until,
     )  # fmt: skip
 
 
@@ -54,13 +55,16 @@ def searched(task: NewTask) -> str:
 
 
 def words_of(kind: str, args: bytes) -> str:
-    return joined((kind, stored_text(args.decode(errors="replace"))))
+    return joined((kind, _beginning(args)))
 
 
 def said(outcome: Outcome) -> str:
     """What `q` looks through of an outcome."""
-    result = "" if outcome.result is None else outcome.result.decode(errors="replace")
-    return joined((stored_text(result), stored_text(outcome.error or "")))
+    return joined((_beginning(outcome.result or b""), stored_text((outcome.error or "")[:SEARCHED_CHARS])))
+
+
+def _beginning(json: bytes) -> str:
+    return stored_text(json[: 4 * SEARCHED_CHARS].decode(errors="replace")[:SEARCHED_CHARS])
 
 
 def stored_text(text: str) -> str:
@@ -103,7 +107,6 @@ def added(tasks: Sequence[NewTask], now: int) -> Sequence[object]:
 
 def uuid(value: int) -> UUID:
     return UUID(int=value)
-
 
 
 _Shared = tuple[str, str, str, int, int, float | None, Retry | None, str | None]

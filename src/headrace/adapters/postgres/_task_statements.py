@@ -16,7 +16,7 @@ COUNTS = f"""
     SELECT type, status, sum(number)::bigint FROM {_CHANGES_AND_SUMS}
     WHERE %(owner)s::text IS NULL OR owner = %(owner)s
     GROUP BY type, status HAVING sum(number) > 0 ORDER BY type, status
-"""  # noqa: S608 - our own text
+"""
 # The oldest that waits is the first of its lane, or behind another one of its key.
 QUEUES = f"""
     SELECT q.name, q.paused, q.concurrency, q.rate_limit, coalesce(c.queued, 0), coalesce(c.scheduled, 0),
@@ -42,7 +42,7 @@ QUEUES = f"""
     ) AS c ON c.queue = q.name
     WHERE %(name)s::text IS NULL OR q.name = %(name)s
     ORDER BY q.name
-"""  # noqa: S608 - our own text
+"""
 CHANGE_QUEUE = f"""
     INSERT INTO task_queues AS old (name, paused, concurrency, rate_limit)
     SELECT %(name)s::text, coalesce(%(paused)s::boolean, false), %(concurrency)s::integer, %(rate_limit)s::float8
@@ -52,7 +52,10 @@ CHANGE_QUEUE = f"""
         rate_limit = CASE WHEN %(sets_rate)s THEN excluded.rate_limit ELSE old.rate_limit END,
         tokens = CASE WHEN %(sets_rate)s AND old.rate_limit IS NULL THEN NULL ELSE old.tokens END
 """
-CALLBACKS = f"SELECT {COLUMNS} FROM task_past WHERE id IN (SELECT id FROM task_history WHERE callback_due ORDER BY id LIMIT %(limit)s) ORDER BY id"
+CALLBACKS = f"""
+    SELECT {COLUMNS} FROM task_past
+    WHERE id IN (SELECT id FROM task_history WHERE callback_due ORDER BY id LIMIT %(limit)s) ORDER BY id
+"""
 CALLED_BACK = f"""
     UPDATE task_history h SET callback_due = false
     FROM (SELECT id FROM task_history WHERE id = ANY (%(ids)b) AND callback_due ORDER BY id FOR UPDATE) AS due

@@ -27,13 +27,14 @@ _EXPIRE = f"""
     CREATE FUNCTION headrace_tasks_expire(p_now bigint, p_ids uuid[], p_leases bigint[], p_ending integer)
     RETURNS SETOF task_live LANGUAGE plpgsql {PLANNING} AS $$
     DECLARE
-        said text := CASE p_ending WHEN {EXPIRED} THEN 'its lease ran out' ELSE 'it did not stop when it was asked to' END;
+        said text := CASE p_ending WHEN {EXPIRED} THEN 'its lease ran out' ELSE 'it did not stop when asked to' END;
         n integer := cardinality(p_ids);
     BEGIN
         IF p_ids IS NULL THEN RETURN; END IF;
         RETURN QUERY SELECT * FROM headrace_tasks_finish(
             p_now, p_ids, p_leases, array_fill(p_ending::smallint, ARRAY[n]), array_fill(NULL::bytea, ARRAY[n]),
-            array_fill(said, ARRAY[n]), array_fill(NULL::bigint, ARRAY[n]), array_fill(chr(31) || said, ARRAY[n])
+            array_fill(said, ARRAY[n]), array_fill(NULL::bigint, ARRAY[n]),
+            array_fill(chr(31) || said || chr(31), ARRAY[n])
         );
     END $$
 """
@@ -79,6 +80,10 @@ _TIDY = f"""
         SELECT array_agg(owner), array_agg(concurrency_key) INTO owners, keys FROM (
             SELECT DISTINCT owner, concurrency_key FROM tasks b WHERE state = 2 AND NOT EXISTS (
                 SELECT FROM tasks o WHERE o.owner = b.owner AND o.concurrency_key = b.concurrency_key AND o.state = 1
+                    AND o.queue = b.queue AND o.type = b.type
+            ) AND NOT EXISTS (
+                SELECT FROM task_leases l
+                WHERE l.key_lock = hashtextextended(b.owner || chr(31) || b.concurrency_key, 6)
             ) LIMIT {_MENDED}
         ) AS stuck;
         IF owners IS NOT NULL THEN
@@ -90,13 +95,15 @@ _TIDY = f"""
         END IF;
         UPDATE task_lanes SET floor_rank = 0 WHERE floor_rank > horizon;
         SELECT array_agg(lane) INTO empty FROM (
-            SELECT lane FROM task_lanes l WHERE NOT EXISTS (
-                SELECT FROM task_ready r WHERE r.lane = l.lane AND (r.rank, r.id) >= (l.floor_rank, l.floor_id)
-            ) FOR UPDATE SKIP LOCKED
+            SELECT lane FROM task_lanes l WHERE (
+                SELECT true FROM task_ready r
+                WHERE r.lane = l.lane AND (r.rank, r.id) >= (l.floor_rank, l.floor_id) LIMIT 1
+            ) IS NULL FOR UPDATE SKIP LOCKED
         ) AS l;
-        DELETE FROM task_lanes l WHERE lane = ANY (empty) AND NOT EXISTS (
-            SELECT FROM task_ready r WHERE r.lane = l.lane AND (r.rank, r.id) >= (l.floor_rank, l.floor_id)
-        );
+        DELETE FROM task_lanes l WHERE lane = ANY (empty) AND (
+            SELECT true FROM task_ready r
+            WHERE r.lane = l.lane AND (r.rank, r.id) >= (l.floor_rank, l.floor_id) LIMIT 1
+        ) IS NULL;
         DELETE FROM task_counts WHERE number = 0;
         RETURN let_go;
     END $$
@@ -128,7 +135,9 @@ _SWEEP = f"""
                 ORDER BY id FOR UPDATE SKIP LOCKED
             ) AS l;
             expired := coalesce(cardinality(late), 0);
-            ended := ended || ARRAY(SELECT id FROM headrace_tasks_expire(p_now, late, leases, {EXPIRED}) WHERE status > 2);
+            ended := ended || ARRAY(
+                SELECT id FROM headrace_tasks_expire(p_now, late, leases, {EXPIRED}) WHERE status > 2
+            );
         END IF;
         IF stopping IS NOT NULL THEN
             SELECT array_agg(id), array_agg(lease) INTO stopping, leases FROM (
@@ -143,7 +152,7 @@ _SWEEP = f"""
             (SELECT min(until) + {GRACE} FROM task_queues q CROSS JOIN LATERAL (
                 SELECT leased_until AS until FROM task_leases WHERE queue = q.name ORDER BY leased_until LIMIT 1
             ) AS l),
-            (SELECT cancelled_at + {_STOP} FROM task_leases WHERE cancelled_at IS NOT NULL ORDER BY cancelled_at LIMIT 1)
+            (SELECT min(cancelled_at) + {_STOP} FROM task_leases WHERE cancelled_at IS NOT NULL)
         ) INTO next_at;
     END $$
 """

@@ -33,7 +33,7 @@ _TASKS = f"""
         attempt integer NOT NULL DEFAULT 0,
         max_attempts integer NOT NULL,
         priority smallint NOT NULL,
-        state smallint NOT NULL,        -- 0: scheduled, 1: ready or running, 2: behind another one of its key
+        state smallint NOT NULL,        -- 0: scheduled, 1: ready or running, 2: behind one of its key
         type text COLLATE "C" NOT NULL,
         owner text COLLATE "C" NOT NULL,
         queue text COLLATE "C" NOT NULL,
@@ -92,6 +92,7 @@ _WAITING = (
         UNIQUE (owner, queue, type, priority, front)
     ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_cost_delay = 0)
     """,
+    "CREATE INDEX task_lanes_by_queue ON task_lanes (queue, owner)",
     f"""
     CREATE TABLE task_ready (lane bigint, rank bigint, id uuid, PRIMARY KEY (lane, rank, id)) WITH ({_CHURN})
     """,
@@ -109,6 +110,8 @@ _WAITING = (
         progress bytea
     ) WITH (fillfactor = 70, {_CHURN})
     """,
+    # That of a key at most one is running is kept here, whatever else goes wrong.
+    "CREATE UNIQUE INDEX task_leases_of_key ON task_leases (key_lock) WHERE key_lock IS NOT NULL",
     "CREATE INDEX task_leases_end ON task_leases (queue, leased_until)",
     "CREATE INDEX task_leases_stop ON task_leases (cancelled_at) WHERE cancelled_at IS NOT NULL",
     "CREATE SEQUENCE task_lease_numbers",
@@ -183,12 +186,12 @@ _INDEXES = (
     "CREATE INDEX tasks_by_queue ON tasks (queue, id) WHERE queue <> 'default'",
     "CREATE INDEX tasks_scheduled ON tasks (id) WHERE state = 0",
     "CREATE INDEX tasks_due ON tasks (run_at, id) WHERE state = 0",
-    # That of a key at most one is ready or running is kept here, whatever else goes wrong.
+    # Of a key one is ready for each queue and type, so that one which cannot run holds up none that can.
     """
-    CREATE UNIQUE INDEX tasks_of_key ON tasks (owner, concurrency_key)
+    CREATE UNIQUE INDEX tasks_of_key ON tasks (owner, concurrency_key, queue, type)
     WHERE concurrency_key IS NOT NULL AND state = 1
     """,
-    "CREATE INDEX tasks_behind ON tasks (owner, concurrency_key, priority DESC, id) WHERE state = 2",
+    "CREATE INDEX tasks_behind ON tasks (owner, concurrency_key, queue, type, priority DESC, id) WHERE state = 2",
     "CREATE INDEX tasks_behind_by_queue ON tasks (queue, id) WHERE state = 2",
     "CREATE INDEX task_history_id ON task_history (id)",
     "CREATE INDEX task_history_by_owner ON task_history (owner, id)",

@@ -19,9 +19,7 @@ from headrace.model.schedule import CatchUp, Schedule, ScheduleChanges
 from headrace.model.task import NewTask
 
 _SECONDS = 15.0
-_COLUMNS = (
-    "id, name, owner, cron, timezone, task, created_at, jitter, catch_up, enabled, next_at, last_at, last_task"
-)
+_COLUMNS = "id, name, owner, cron, timezone, task, created_at, jitter, catch_up, enabled, next_at, last_at, last_task"
 _CREATE = f"""
     INSERT INTO task_schedules ({_COLUMNS})
     SELECT {", ".join(["%s"] * 13)} WHERE {WAITS_FOR_DISK}
@@ -45,7 +43,7 @@ _MOVE = f"""
     UPDATE task_schedules SET next_at = %(next_at)s::bigint, last_at = coalesce(%(last_at)s::bigint, last_at),
         last_task = coalesce(%(last_task)s::uuid, last_task)
     WHERE id = %(id)s AND {WAITS_FOR_DISK}
-"""
+"""  # noqa: S608 - our own text
 
 
 class PostgresSchedules:
@@ -104,7 +102,7 @@ class PostgresSchedules:
             async with database.connection(_SECONDS) as connection, connection.transaction():
                 new = await _fire(connection, schedule, tasks, next_at, now)
         if new:
-            self._tasks.news.tell()
+            self._tasks.word.tell()
         return new
 
     async def _change(self, statement: str, values: Any, name: str) -> None:
@@ -134,8 +132,10 @@ async def _fire(
 
 def _schedule(row: tuple[Any, ...]) -> Schedule:
     """Of a row of _COLUMNS, as `fetch` has it."""
-    first, *middle, catch_up, enabled, next_at, last_at, last_task = row
+    (
+        first, name, owner, cron, timezone, task, created_at, jitter, catch_up, enabled, next_at, last_at, last_task,
+    ) = row  # fmt: skip
     return Schedule(
-        int.from_bytes(first), *middle, CatchUp(catch_up), enabled, next_at, last_at,
-        None if last_task is None else int.from_bytes(last_task),
+        int.from_bytes(first), name, owner, cron, timezone, task, created_at, jitter, CatchUp(catch_up), enabled,
+        next_at, last_at, None if last_task is None else int.from_bytes(last_task),
     )  # fmt: skip

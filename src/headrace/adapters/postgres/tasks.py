@@ -7,7 +7,7 @@ Where what lies and why: `_task_tables`. The functions: `_task_adding`, `_task_c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from uuid import uuid4
 
@@ -19,16 +19,16 @@ from headrace.adapters.postgres._task_claiming import CLAIM
 from headrace.adapters.postgres._task_ending import BEAT, FINISH, FINISHED
 from headrace.adapters.postgres._task_find import find
 from headrace.adapters.postgres._task_journal import PostgresJournal
-from headrace.adapters.postgres._task_news import News
 from headrace.adapters.postgres._task_partitions import Partitions
 from headrace.adapters.postgres._task_queues import PostgresQueues
 from headrace.adapters.postgres._task_retention import purge
 from headrace.adapters.postgres._task_sweeping import FREE, SWEEP, TIDY
 from headrace.adapters.postgres._task_tables import LAYOUT
+from headrace.adapters.postgres._task_word import Word
 from headrace.adapters.postgres.database import BreakerOptions, Database
 from headrace.adapters.postgres.faults import committing, reading
 from headrace.adapters.postgres.layout import prepare
-from headrace.errors import Conflict
+from headrace.errors import Conflict, OutcomeUnknown
 from headrace.kit.failpoint import reach
 from headrace.model.bucket import UNSET
 from headrace.model.task import (
@@ -49,6 +49,7 @@ from headrace.ports.clock import Clock
 CONNECTIONS = 6  # adding, claiming, finishing, beating, and two of: a list, the journal, NOTIFY
 _SECONDS = 15.0
 _TIDY_SECONDS = 10.0
+_MOST_UNKNOWN = 100_000
 _ENDINGS = {ending: number for number, ending in enumerate(Ending)}
 assert list(Ending) == [Ending.SUCCEEDED, Ending.FAILED, Ending.RETRY, Ending.CANCELLED, Ending.RELEASED]
 
@@ -61,11 +62,18 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         self._monotonic = clock.monotonic
         self._tidy_at = clock.monotonic() + _TIDY_SECONDS
         self._partitions = Partitions()
-        self.news = News(database, listen_url, str(uuid4()))
+        self.word = Word(database, listen_url, str(uuid4()))
+        self._unknown: set[tuple[int, int]] = set()
 
     @classmethod
     async def open(
-        cls, url: str, clock: Clock, *, direct_url: str = "", options: BreakerOptions | None = None, migrate: bool = True
+        cls,
+        url: str,
+        clock: Clock,
+        *,
+        direct_url: str = "",
+        options: BreakerOptions | None = None,
+        migrate: bool = True,
     ) -> PostgresTasks:
         """`direct_url` leads past a pooler, to be woken by NOTIFY. Raises Unusable, NewerFormat and Unavailable."""
         database = Database(url, clock, name="the tasks' database", size=CONNECTIONS, options=options)
@@ -76,12 +84,12 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         except BaseException:
             await database.close()
             raise
-        tasks.news.start()
+        tasks.word.start()
         return tasks
 
     async def close(self) -> None:
         """Let go of the connections."""
-        await self.news.close()
+        await self.word.close()
         await self.database.close()
 
     # --- adding, claiming, ending ------------------------------------------------------------------------------------
@@ -95,7 +103,7 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         sent = list({task.id: task for task in tasks}) if len(firsts) < len(tasks) else None
         new = tasks if sent is None else [firsts[one] for one in sent]
         there = added_before(await self.run(ADD, rows.added(new, now), "tasks.add"))
-        self.news.tell()
+        self.word.tell()
         return answers(tasks, there)
 
     async def claim(self, wanted: Wanted, now: int) -> Sequence[Task]:
@@ -106,7 +114,8 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         kind = sha256(repr((wanted.queue, types)).encode()).hexdigest()[:32]
         until = now + round(wanted.seconds * 1e6)
         values = (
-            wanted.queue, None if types is None else texts(types), wanted.owner, kind, wanted.limit, wanted.holder, until,
+            wanted.queue, None if types is None else texts(types), wanted.owner, kind, wanted.limit, wanted.holder,
+            until,
             now,
         )  # fmt: skip
         return [rows.task_of(row) for row in await self.run(CLAIM, values, "tasks.claim")]
@@ -134,12 +143,15 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         if not firsts:
             return []
         await self._ensure_partitions(now)
-        found = await self._finish([firsts[one] for one in sorted(firsts)], now)
-        lost = [outcome for outcome in firsts.values() if outcome.id not in found]
-        if lost:
-            found |= await self._finished_before(lost)
+        try:
+            found = await self._finish([firsts[one] for one in sorted(firsts)], now)
+        except OutcomeUnknown:
+            self._remember(firsts.values())
+            raise
+        if self._unknown:
+            found |= await self._finished_before([one for one in firsts.values() if one.id not in found])
         if any(task.concurrency_key is not None or task.finished_at is None for task in found.values()):
-            self.news.tell()
+            self.word.tell()
         return [found.pop(outcome.id, None) if firsts[outcome.id] is outcome else None for outcome in outcomes]
 
     async def _finish(self, outcomes: Sequence[Outcome], now: int) -> dict[int, Task]:
@@ -152,7 +164,18 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         tasks = map(rows.task_of, await self.run(FINISH, values, "tasks.finish"))
         return {task.id: task for task in tasks}
 
+    def _remember(self, outcomes: Iterable[Outcome]) -> None:
+        """Whether they were noted is unknown, and whoever sent them will ask again."""
+        if len(self._unknown) > _MOST_UNKNOWN:
+            self._unknown.clear()
+        self._unknown.update((outcome.id, outcome.lease) for outcome in outcomes)
+
     async def _finished_before(self, outcomes: Sequence[Outcome]) -> dict[int, Task]:
+        """What came of those whose first answer was lost."""
+        outcomes = [one for one in outcomes if (one.id, one.lease) in self._unknown]
+        self._unknown.difference_update((one.id, one.lease) for one in outcomes)
+        if not outcomes:
+            return {}
         values = (
             uuids([one.id for one in outcomes]), int8s([one.lease for one in outcomes]),
             int2s([_ENDINGS[one.ending] for one in outcomes]),
@@ -169,7 +192,7 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
             self._tidy_at = self._monotonic() + _TIDY_SECONDS
             ((let_go,),) = await self.run(TIDY, ())
         if due or expired or ended or let_go:
-            self.news.tell()
+            self.word.tell()
         return Swept(due, expired, tuple(map(int.from_bytes, ended)), next_at, more)
 
     async def free(self, holder: str, now: int) -> int:
@@ -177,12 +200,17 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         await self._ensure_partitions(now)
         ((freed,),) = await self.run(FREE, (holder, now))
         if freed:
-            self.news.tell()
+            self.word.tell()
         return int(freed)
 
-    async def wait(self, seconds: float) -> None:
+    @property
+    def news(self) -> int:
         """See the port."""
-        await self.news.wait(seconds)
+        return self.word.count
+
+    async def wait(self, seconds: float, seen: int | None = None) -> None:
+        """See the port."""
+        await self.word.wait(seconds, seen)
 
     # --- reading and changing ----------------------------------------------------------------------------------------
 
@@ -215,7 +243,7 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
             return None
         if said != "changed":
             raise Conflict(f"the task {said}, and can be changed only while it waits")
-        self.news.tell()
+        self.word.tell()
         return await self.get(id)
 
     async def cancel(self, ids: Sequence[int], now: int) -> Sequence[Task | None]:
@@ -244,7 +272,7 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
             return []
         await self._ensure_partitions(now)
         await self.run(statement, (now, uuids(sorted(set(ids)))))
-        self.news.tell()
+        self.word.tell()
         return await self._get(ids)
 
     async def _get(self, ids: Sequence[int]) -> Sequence[Task | None]:

@@ -30,9 +30,10 @@ class ChildProcess(asyncio.Protocol):
         self._on_message = on_message
         self._on_end = on_end
         self._frames = Frames()
-        self._read: Callable[[memoryview | bytes], Message] = msgspec.msgpack.Decoder(Message).decode
+        self._read: Callable[[bytes], Message] = msgspec.msgpack.Decoder(Message).decode
         self._transport: asyncio.Transport | None = None
         self._process: Process | None = None
+        self._handle: int | None = None
         self._silent = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
 
@@ -50,6 +51,7 @@ class ChildProcess(asyncio.Protocol):
         finally:
             theirs.close()
         ours.setblocking(False)
+        self._handle = _handle_of(self._process.pid)
         loop = asyncio.get_running_loop()
         self._watch = loop.create_task(self._see_it_end(self._process))
         await loop.create_unix_connection(lambda: self, sock=ours)
@@ -67,9 +69,15 @@ class ChildProcess(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGKILL)
+        """Not by `Process.kill`: asyncio's looks whether the process has ended, takes its status away by that, and
+        then reports 255 to whoever waits for it."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            if self._handle is None:
+                os.kill(self._process.pid, signal.SIGKILL)
+            else:
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
     async def leave(self, seconds: float) -> None:
         """Close the line, which ends it; kill it when it does not end in time."""
@@ -109,6 +117,9 @@ class ChildProcess(asyncio.Protocol):
 
     async def _see_it_end(self, process: Process) -> None:
         status = await process.wait()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
         self.pause(False)
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_SECONDS):
@@ -116,3 +127,11 @@ class ChildProcess(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
         self._on_end(status)
+
+
+def _handle_of(pid: int) -> int | None:
+    """It means this process even when the number has gone to another one. Linux has it, and not in every sandbox."""
+    try:
+        return os.pidfd_open(pid)
+    except (OSError, AttributeError):
+        return None

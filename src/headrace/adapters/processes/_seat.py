@@ -1,7 +1,7 @@
 """A seat of the crew: a child process and, when it dies, its successor; what runs there, and whose fault a death is.
 
-When a child dies with one task running, that task is to blame. With several, nobody can tell: they are suspects, and the
-next child runs them one by one, each alone, until one kills it again. Leases and attempts stay what they were.
+When a child dies with one task running, that task is to blame. With several, nobody can tell: they are suspects, and
+the next child runs them one by one, each alone, until one kills it again. Leases and attempts stay what they were.
 """
 
 from __future__ import annotations

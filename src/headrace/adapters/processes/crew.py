@@ -64,6 +64,8 @@ class ProcessCrew:
         if not free and not any(seat.is_ready for seat in self._seats):
             return 0
         ahead = self._ahead_now() if self._waiting_bytes < _HELD_BYTES else 0
+        if len(self._waiting) > ahead // 2:  # then in one go: as each place falls free, a claim would bring one task
+            ahead = 0
         return max(free + ahead - len(self._waiting), 0)
 
     def run(self, tasks: Sequence[Task]) -> None:

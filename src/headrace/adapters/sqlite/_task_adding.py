@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headrace.adapters.sqlite._task_book import IN_FRONT, Book
+from headrace.adapters.sqlite._task_book import IS_BEHIND, Book
 from headrace.adapters.sqlite._task_rows import QUEUED, SCHEDULED, encode_retry, owned
 from headrace.adapters.sqlite._task_words import add_words, asked_text
 from headrace.model.task import Added, NewTask
@@ -13,7 +13,7 @@ _ADD = f"""INSERT INTO tasks (
         seq, id, lane, status, shelf, priority, attempt, max_attempts, created_at, run_at, timeout, retry,
         idempotency_key, concurrency_key, fingerprint, callback_url, args, behind)
     VALUES (?1, ?2, ?3, ?4, ?4, ?5, 0, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-        ?4 = 1 AND ?12 IS NOT NULL AND {IN_FRONT.format(key="?12")})
+        ?4 = 1 AND ?12 IS NOT NULL AND {IS_BEHIND.format(key="?12", lane="?3")})
     ON CONFLICT DO NOTHING RETURNING seq, behind"""  # noqa: S608 - constants
 _FIRST = """SELECT id, fingerprint FROM tasks WHERE id = ?1
     UNION ALL SELECT id, fingerprint FROM tasks WHERE idempotency_key = ?2 LIMIT 1"""

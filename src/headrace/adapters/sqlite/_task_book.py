@@ -28,12 +28,18 @@ _SAVE_LANE = """INSERT INTO lanes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON
     behind = excluded.behind"""
 _SAVE_QUEUE = "INSERT OR REPLACE INTO queues (name, paused, concurrency, rate_limit) VALUES (?, ?, ?, ?)"
 _GET = f"SELECT {COLUMNS} FROM tasks WHERE id = ?"  # noqa: S608 - constants
-_NEXT_BEHIND = """SELECT seq, lane FROM tasks INDEXED BY tasks_behind WHERE concurrency_key = ? AND behind = 1
-    ORDER BY priority DESC, id LIMIT 1"""
+_NEXT_BEHIND = """SELECT seq FROM tasks INDEXED BY tasks_behind
+    WHERE concurrency_key = ? AND lane = ? AND behind = 1 ORDER BY priority DESC, id LIMIT 1"""
+_LANE_BEHIND = """SELECT lane FROM tasks INDEXED BY tasks_behind
+    WHERE concurrency_key = ? AND lane > ? AND behind = 1 ORDER BY lane LIMIT 1"""
+_STEP_BACK = """UPDATE tasks INDEXED BY tasks_in_front SET behind = 1
+    WHERE concurrency_key = ? AND status = 1 AND behind = 0 RETURNING lane"""
 _STEP_FORWARD = "UPDATE tasks SET behind = 0 WHERE seq = ?"
-IN_FRONT = """EXISTS (SELECT 1 FROM tasks INDEXED BY tasks_in_front
-    WHERE concurrency_key = {key} AND behind = 0 AND status IN (1, 2))"""
-_IS_TAKEN = "SELECT " + IN_FRONT.format(key="?")
+IS_BEHIND = """(
+    EXISTS (SELECT 1 FROM tasks INDEXED BY tasks_running_of_key WHERE concurrency_key = {key} AND status = 2)
+    OR EXISTS (SELECT 1 FROM tasks INDEXED BY tasks_in_front
+        WHERE concurrency_key = {key} AND lane = {lane} AND status = 1 AND behind = 0))"""
+_IS_BEHIND = "SELECT " + IS_BEHIND.format(key="?1", lane="?2")
 _STATE = """SELECT seq, id, lane, status, behind, attempt, max_attempts, lease, cancel_at, concurrency_key,
     error IS NOT NULL OR result IS NOT NULL FROM tasks """
 
@@ -105,10 +111,8 @@ class Book:
         self.execute(_SAVE_QUEUE, (queue.name, queue.paused, queue.concurrency, queue.rate_limit))
 
     def move(self, state: State, status: int, detail: str | None = None, **columns: object) -> None:
-        """Bring a task into another status, with these columns. Of its concurrency key another one may follow."""
-        was_in_front = state.status == RUNNING or (state.status == QUEUED and not state.behind)
-        stays_in_front = was_in_front and status in (QUEUED, RUNNING)
-        behind = int(not stays_in_front and status == QUEUED and self._is_taken(state.key))
+        """Bring a task into another status (but RUNNING), with these columns. Of its concurrency key others follow."""
+        behind = int(status == QUEUED and self._is_behind(state))
         columns.update(status=status, shelf=status, behind=behind)
         if state.status == RUNNING:
             columns.update(holder=None, leased_until=None, cancel_at=None)
@@ -116,19 +120,28 @@ class Book:
         self.lanes.count(state.lane, state.status, -1, -state.behind)
         self.lanes.count(state.lane, status, 1, behind)
         self.tell(state, status, int(columns.get("attempt", state.attempt)), detail)  # type: ignore[call-overload]
-        if was_in_front and not stays_in_front:
-            self.step_forward(state.key)
+        if state.status == RUNNING:
+            self.let_one_run(state.key)
+        elif state.status == QUEUED and not state.behind:
+            self._step_forward(state.key, state.lane)
 
     def update(self, seq: int, **columns: object) -> None:
         """Set these columns, which decide nothing."""
         self.execute(_update(*columns), (*columns.values(), seq))
 
-    def step_forward(self, key: str | None) -> None:
-        """Nobody is in front of this concurrency key any more: the next one is."""
-        row = None if key is None else self.execute(_NEXT_BEHIND, (key,)).fetchone()
-        if row:
-            self.execute(_STEP_FORWARD, (row[0],))
-            self.lanes.count(self.lanes.by_number[row[1]], QUEUED, 0, -1)
+    def let_none_run(self, key: str) -> None:
+        """One of this concurrency key runs now: those that were in front, each in its lane, are behind it."""
+        stepped: list[Any] = self.execute(_STEP_BACK, (key,)).fetchall()
+        for (lane,) in stepped:
+            self.lanes.count(self.lanes.by_number[lane], QUEUED, 0, 1)
+
+    def let_one_run(self, key: str | None) -> None:
+        """None of this concurrency key runs any more: in each lane one may be claimed. Not in one lane alone, as that
+        one's queue may be paused, or its type have no handler."""
+        lane = 0
+        while key is not None and (row := self.execute(_LANE_BEHIND, (key, lane)).fetchone()):
+            lane = row[0]
+            self._step_forward(key, self.lanes.by_number[lane])
 
     def remove(self, states: Sequence[State]) -> None:
         """Delete finished tasks, and lanes that have none left."""
@@ -184,8 +197,15 @@ class Book:
             (now, count, uuid7(now).to_bytes(16), lines),
         )
 
-    def _is_taken(self, key: str | None) -> bool:
-        return key is not None and bool(self.execute(_IS_TAKEN, (key,)).get)
+    def _step_forward(self, key: str | None, lane: Lane) -> None:
+        """Nobody is in front of this concurrency key in this lane any more: the next one is."""
+        row = None if key is None else self.execute(_NEXT_BEHIND, (key, lane.number)).fetchone()
+        if row:
+            self.execute(_STEP_FORWARD, row)
+            self.lanes.count(lane, QUEUED, 0, -1)
+
+    def _is_behind(self, state: State) -> bool:
+        return state.key is not None and bool(self.execute(_IS_BEHIND, (state.key, state.lane.number)).get)
 
     def _load(self) -> None:
         for name, paused, concurrency, rate_limit in self.execute(

@@ -13,14 +13,14 @@ from headrace.model.task import Task, Wanted
 
 _MOST_OWNERS = 32  # served by one claim; the others come first in the next
 _MOST_LANES = 64  # of one owner
-_READY = """SELECT -priority, id, seq FROM tasks INDEXED BY tasks_ready
+_READY = """SELECT -priority, id, seq, concurrency_key FROM tasks INDEXED BY tasks_ready
     WHERE lane = ? AND status = 1 AND behind = 0 ORDER BY priority DESC, id LIMIT ? OFFSET ?"""
 _TAKE = f"""UPDATE tasks SET status = 2, attempt = attempt + 1, started_at = ?1, leased_until = ?2, holder = ?3,
         lease = ?4, cancel_at = NULL, progress = NULL
     WHERE seq = ?5 RETURNING {COLUMNS}"""  # noqa: S608 - constants
 
-Ready = tuple[int, bytes, int]
-"""The priority (negative: the highest is the least), the id and the seq of a task."""
+Ready = tuple[int, bytes, int, str | None]
+"""The priority (negative: the highest is the least), the id, the seq and the concurrency key of a task."""
 
 
 class _Pick:
@@ -31,8 +31,8 @@ class _Pick:
         self._waiting: list[tuple[Lane, Iterator[Ready]]] = [(lane, self._rows(lane)) for lane in lanes]
         self._heads: list[tuple[Ready, Lane, Iterator[Ready]]] = []
 
-    def take(self, count: int, room: dict[str, float]) -> list[tuple[int, Lane]]:
-        """Up to so many more, as far as there is room in their queues: seqs and lanes."""
+    def take(self, count: int, room: dict[str, float], keys: set[str]) -> list[tuple[int, Lane]]:
+        """Up to so many more, as far as there is room in their queues: seqs and lanes. `keys` are taken."""
         taken: list[tuple[int, Lane]] = []
         heads = self._heads + [(row, lane, rows) for lane, rows in self._waiting if (row := next(rows, None))]
         self._waiting = []
@@ -42,8 +42,11 @@ class _Pick:
             row, lane, rows = head
             if room[lane.key[0]] < 1:
                 continue
-            room[lane.key[0]] -= 1
-            taken.append((row[2], lane))
+            if row[3] is None or row[3] not in keys:
+                room[lane.key[0]] -= 1
+                taken.append((row[2], lane))
+                if row[3] is not None:
+                    keys.add(row[3])
             if following := next(rows, None):
                 heads.append((following, lane, rows))
         self._heads = heads
@@ -73,6 +76,8 @@ def claim(book: Book, wanted: Wanted, now: int) -> list[Task]:
     for row, (_, lane) in zip(book.executemany(_TAKE, rows), picked, strict=True):
         tasks.append(task := book.task(row))
         book.told(task.id, lane, RUNNING, task.attempt)
+        if task.concurrency_key is not None:
+            book.let_none_run(row[15])
     for lane, count in Counter(lane for _, lane in picked).items():
         book.lanes.count(lane, QUEUED, -count)
         book.lanes.count(lane, RUNNING, count)
@@ -85,6 +90,7 @@ def _pick(book: Book, wanted: Wanted, now: int) -> list[tuple[int, Lane]]:
     """Seqs and lanes of the tasks to be claimed, in equal shares as far as there are as many. Whoever is looked at has
     had a turn."""
     room: dict[str, float] = {}
+    keys: set[str] = set()
     owners = _owners(book, wanted, room, now)
     picks = [_Pick(book, lanes) for lanes in owners]
     picked: list[tuple[int, Lane]] = []
@@ -92,7 +98,7 @@ def _pick(book: Book, wanted: Wanted, now: int) -> list[tuple[int, Lane]]:
         share = max(1, left // len(picks))
         going: list[_Pick] = []
         for pick in picks:
-            taken = pick.take(min(share, wanted.limit - len(picked)), room)
+            taken = pick.take(min(share, wanted.limit - len(picked)), room, keys)
             picked += taken
             if len(taken) == share:
                 going.append(pick)
@@ -142,5 +148,5 @@ def _first(group: Group) -> Lane:
     return next(iter(group.values()))
 
 
-def _order(head: tuple[Ready, Lane, Iterator[Ready]]) -> Ready:
-    return head[0]
+def _order(head: tuple[Ready, Lane, Iterator[Ready]]) -> tuple[int, bytes]:
+    return head[0][:2]

@@ -68,7 +68,7 @@ def _succeed(book: Book, row: tuple[Any, ...], words: list[tuple[int, str]]) -> 
     book.lanes.count(lane, SUCCEEDED, 1)
     book.told(task.id, lane, SUCCEEDED, task.attempt)
     if task.concurrency_key is not None:
-        book.step_forward(row[15])
+        book.let_one_run(row[15])
     if task.attempt > 1:  # the error of an attempt before may be there
         book.remove_words(2 * seq + 1)
     if task.result is not None:

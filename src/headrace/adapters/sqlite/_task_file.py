@@ -38,7 +38,7 @@ _LAYOUT = """
         attempt INTEGER NOT NULL,
         max_attempts INTEGER NOT NULL,
         lease INTEGER NOT NULL DEFAULT 0,
-        behind INTEGER NOT NULL DEFAULT 0, -- another one of its concurrency key comes first
+        behind INTEGER NOT NULL DEFAULT 0, -- one of its concurrency key runs, or comes before it in its lane
         created_at INTEGER NOT NULL,
         run_at INTEGER, started_at INTEGER, finished_at INTEGER, leased_until INTEGER,
         cancel_at INTEGER,                 -- when it was asked to stop, while it runs
@@ -57,16 +57,18 @@ _LAYOUT = """
     );
     CREATE UNIQUE INDEX tasks_by_id ON tasks (id);
     CREATE INDEX tasks_by_lane ON tasks (lane, shelf, id);
-    CREATE INDEX tasks_ready ON tasks (lane, priority DESC, id) WHERE status = 1 AND behind = 0;
+    CREATE INDEX tasks_ready ON tasks (lane, priority DESC, id, concurrency_key) WHERE status = 1 AND behind = 0;
     CREATE INDEX tasks_due ON tasks (run_at) WHERE status = 0;
     CREATE INDEX tasks_leased ON tasks (leased_until) WHERE status = 2;
     CREATE INDEX tasks_stopping ON tasks (cancel_at) WHERE cancel_at IS NOT NULL;
     CREATE INDEX tasks_finished ON tasks (finished_at) WHERE status >= 3;
     CREATE INDEX tasks_to_call_back ON tasks (seq) WHERE call_back = 1;
     CREATE UNIQUE INDEX tasks_by_idempotency_key ON tasks (idempotency_key) WHERE idempotency_key IS NOT NULL;
-    CREATE UNIQUE INDEX tasks_in_front ON tasks (concurrency_key)
-        WHERE concurrency_key IS NOT NULL AND behind = 0 AND status IN (1, 2);
-    CREATE INDEX tasks_behind ON tasks (concurrency_key, priority DESC, id) WHERE behind = 1;
+    CREATE UNIQUE INDEX tasks_running_of_key ON tasks (concurrency_key)
+        WHERE concurrency_key IS NOT NULL AND status = 2;
+    CREATE UNIQUE INDEX tasks_in_front ON tasks (concurrency_key, lane)
+        WHERE concurrency_key IS NOT NULL AND status = 1 AND behind = 0;
+    CREATE INDEX tasks_behind ON tasks (concurrency_key, lane, priority DESC, id) WHERE behind = 1;
     -- rowid: 2 * seq for the type and the args, 2 * seq + 1 for the result and the error.
     CREATE VIRTUAL TABLE words USING fts5 (
         text, content = '', contentless_delete = 1, detail = none, tokenize = 'trigram'

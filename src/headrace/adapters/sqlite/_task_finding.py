@@ -15,9 +15,9 @@ import apsw
 
 from headrace.adapters.sqlite._task_reads import TASK, task
 from headrace.adapters.sqlite._task_rows import NUMBER, RUNNING, STATUSES
-from headrace.adapters.sqlite._task_words import SEARCHED_CHARS, asked_text, holds, match, outcome_text
+from headrace.adapters.sqlite._task_words import asked_text, holds, match, outcome_text
 from headrace.kit.text_case import lower
-from headrace.model.task import Task, TaskFilter
+from headrace.model.task import SEARCHED_CHARS, Task, TaskFilter
 
 _MOST_STREAMS = 20_000  # 3 µs each; with more, so many tasks match that they are found by going through all
 _FEW = 2_000  # tasks of the lanes: they are looked at themselves, whatever the words

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any
 
 from headrace.kit.text_case import lower
+from headrace.model.task import SEARCHED_CHARS
 
-SEARCHED_CHARS: Final = 32 * 1024
-"""Of the args, and of the result and the error together: a megabyte would take a second to index."""
 _ADD = "INSERT INTO words (rowid, text) VALUES (?, ?)"
 _REMOVE = "DELETE FROM words WHERE rowid = ?"
 
@@ -22,7 +21,7 @@ def asked_text(type: str, args: bytes) -> str:
 
 def outcome_text(result: bytes | None, error: str | None) -> str:
     """What is searched of its outcome."""
-    return f"{_text(result or b'')}\n{(error or '')[:SEARCHED_CHARS]}"
+    return f"{_text(result or b'')}\n{(error or '')[:SEARCHED_CHARS]}".strip("\n")
 
 
 def holds(words: Sequence[str], texts: Iterable[str]) -> bool:
@@ -39,8 +38,8 @@ def match(word: str) -> str | None:
 
 
 def add_words(executemany: Execute, texts: Sequence[tuple[int, str]]) -> None:
-    """By rowid."""
-    executemany(_ADD, texts)
+    """By rowid; a text of less than three characters has no trigram."""
+    executemany(_ADD, [one for one in texts if len(one[1]) >= 3])
 
 
 def remove_words(execute: Execute, rowids: Iterable[int]) -> None:

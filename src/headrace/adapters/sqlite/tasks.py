@@ -31,6 +31,7 @@ from headrace.adapters.sqlite._task_readers import Readers
 from headrace.adapters.sqlite._task_store import TaskStore
 from headrace.adapters.sqlite._task_writer import TaskWriter
 from headrace.errors import Unavailable
+from headrace.kit.news import News
 from headrace.model.task import (
     Added,
     Beat,
@@ -54,10 +55,9 @@ class SqliteTasks:
 
     def __init__(self, path: Path, vfs: str | None) -> None:
         self._name = path.name
+        self._word = News()
         self.readers = Readers(path, vfs)
-        self.writer = TaskWriter(TaskStore(path, self.readers, vfs), asyncio.get_running_loop(), self._wake)
-        self._waiting: set[asyncio.Future[None]] = set()
-        self._news = False
+        self.writer = TaskWriter(TaskStore(path, self.readers, vfs), asyncio.get_running_loop(), self._word.tell)
         self._closed = False
 
     @classmethod
@@ -98,17 +98,15 @@ class SqliteTasks:
         """See the port."""
         return await self.writer.change(free, holder, now)
 
-    async def wait(self, seconds: float) -> None:
-        """See the port. News that came while nobody waited is told to the next who does."""
-        if self._news or self._closed:
-            self._news = False
-            return
-        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(told)
-        try:
-            await asyncio.wait((told,), timeout=seconds)
-        finally:
-            self._waiting.discard(told)
+    @property
+    def news(self) -> int:
+        """See the port."""
+        return self._word.count
+
+    async def wait(self, seconds: float, seen: int | None = None) -> None:
+        """See the port."""
+        if not self._closed:
+            await self._word.wait(seconds, seen)
 
     async def get(self, id: int) -> Task | None:
         """See the port."""
@@ -184,12 +182,5 @@ class SqliteTasks:
         """Let go of the file; calls that wait are finished before."""
         if not self._closed:
             self._closed = True
-            self._wake()
+            self._word.tell()
             await self.writer.close()
-
-    def _wake(self) -> None:
-        self._news = not self._waiting
-        for told in self._waiting:
-            if not told.done():
-                told.set_result(None)
-        self._waiting.clear()

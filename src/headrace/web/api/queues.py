@@ -14,11 +14,11 @@ from headrace.tasks.queues import check_queue_name
 from headrace.tasks.render import queue_dict, task_json
 from headrace.web import schemas_tasks as shapes
 from headrace.web.answers import JsonBytes, encode
-from headrace.web.bodies_tasks import LeaseAsked, QueueChange
+from headrace.web.bodies_tasks import MOST_AT_ONCE, MOST_LEASED, LeaseAsked, QueueChange
 from headrace.web.deps import Caller, Has
 from headrace.web.door import documented, router
 from headrace.web.json_body import JsonBody
-from headrace.web.params_tasks import MOST_WAIT, QUEUE_PATH, seconds
+from headrace.web.params_tasks import MOST_WAIT, QUEUE_PATH, seconds, whole
 from headrace.web.waiting import presence
 
 routes = router("Tasks")
@@ -45,6 +45,8 @@ async def every(caller: Caller, services: Has) -> Response:
 async def change(request: Request, caller: Caller, services: Has) -> Response:
     """For administrators, and who may `manage` the bucket `_tasks`. What runs goes on; limits are of all workers."""
     given: dict[str, Any] = msgspec.structs.asdict(await _CHANGE.read(request))
+    if isinstance(concurrency := given["concurrency"], (int, float)):
+        given["concurrency"] = whole("concurrency", concurrency, 1, MOST_AT_ONCE)
     changes = QueueChanges(**{name: value for name, value in given.items() if value is not msgspec.UNSET})
     queue = await services.task_queues.change(caller, request.path_params["queue"], changes)
     return JsonBytes(encode(queue_dict(queue, services.clock.now())))
@@ -63,11 +65,12 @@ async def lease(request: Request, caller: Caller, services: Has) -> Response:
     asked = await _LEASE.read(request)
     queue = request.path_params["queue"]
     check_queue_name(queue)
+    most = whole("max", asked.max, 1, MOST_LEASED)
     wait = seconds("wait", asked.wait, 0, MOST_WAIT)
     held = seconds("lease_seconds", asked.lease_seconds, 1, MAX_LEASE_SECONDS)
     types = frozenset(asked.types) if isinstance(asked.types, list) else None
     async with presence(request) as there:
         tasks = await services.leasing.lease(
-            caller, queue, most=asked.max, seconds=held, wait=wait, types=types, there=there
+            caller, queue, most=most, seconds=held, wait=wait, types=types, there=there
         )
     return JsonBytes(b'{"tasks":[' + b",".join([task_json(task, leased=True) for task in tasks]) + b"]}")

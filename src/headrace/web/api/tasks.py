@@ -30,6 +30,7 @@ from headrace.web.params_tasks import (
     log_lines,
     seconds,
     time,
+    whole,
 )
 from headrace.web.waiting import presence
 
@@ -124,7 +125,7 @@ async def change(request: Request, caller: Caller, services: Has) -> Response:
     asked = await _CHANGE.read(request)
     changes = TaskChanges(
         args=bytes(asked.args) or UNSET,
-        priority=asked.priority if isinstance(asked.priority, int) else UNSET,
+        priority=whole("priority", asked.priority, 0, 9) if isinstance(asked.priority, (int, float)) else UNSET,
         run_at=_run_at(asked),
     )
     return _answer(await services.tasks.change(caller, request.path_params["id"], changes))
