@@ -35,7 +35,10 @@ def post(path, body):
 def beat(task, done):
     """Until `done`: say that we are alive, three times in a lease."""
     while not done.wait(LEASE_SECONDS / 3):
-        post(f"/v1/tasks/{task['id']}/heartbeat", {"lease": task["lease"], "lease_seconds": LEASE_SECONDS})
+        try:
+            post(f"/v1/tasks/{task['id']}/heartbeat", {"lease": task["lease"], "lease_seconds": LEASE_SECONDS})
+        except OSError as exc:  # the server is away for a moment, or the lease is lost: the end of the task will tell
+            print(exc, file=sys.stderr)
 
 
 def work(task):
@@ -56,7 +59,8 @@ def work(task):
 queue = sys.argv[1] if len(sys.argv) > 1 else "default"
 while True:
     try:
-        asked = {"max": 10, "lease_seconds": LEASE_SECONDS, "wait": "20s", "types": list(HANDLERS)}
+        # One at a time: more would wait here while nobody says that they are alive, and go to somebody else.
+        asked = {"max": 1, "lease_seconds": LEASE_SECONDS, "wait": "20s", "types": list(HANDLERS)}
         for leased in post(f"/v1/queues/{queue}/lease", asked)["tasks"]:
             work(leased)
     except OSError as exc:  # the server is away, or over its capacity: try again

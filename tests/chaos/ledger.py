@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 Event = dict[str, Any]
+ACKNOWLEDGED = frozenset((200, 201, 202))
+"""200: of a task that was taken before."""
 
 
 class Ledger:
@@ -78,7 +80,9 @@ class History:
 
 
 def token(event: Event) -> str:
-    return str(event["attributes"]["token"])
+    """Of an event, or of a task."""
+    carried = event["args"] if "args" in event else event["attributes"]
+    return str(carried["token"])
 
 
 def read_ledger(path: Path) -> History:
@@ -102,7 +106,7 @@ def read_ledger(path: Path) -> History:
 def _take_answer(history: History, line: dict[str, Any], events: list[Event]) -> None:
     status = str(line.get("status", "none"))
     history.statuses[status] = history.statuses.get(status, 0) + 1
-    if status in {"201", "202"}:
+    if line.get("status") in ACKNOWLEDGED:
         for event, event_id in zip(events, line["ids"], strict=True):
             history.sent[token(event)].ids.add(event_id)
 

@@ -27,7 +27,9 @@ from headrace.ingest.drain import Drain
 from headrace.kit.times import DAY
 from headrace.model.block import Block, Delivery
 from headrace.model.event import EventBatch, Written
+from headrace.tasks import runner
 from tests.chaos.power import PowerCutVfs
+from tests.chaos.tasks.plants import POSTGRES_TASK_BUGS, TASK_BUGS, TASK_FAULTS
 from tests.support.faulty_vfs import FaultyVfs
 
 _REGISTERED: list[apsw.VFS] = []  # a VFS lives as long as someone holds it
@@ -181,13 +183,16 @@ def clock_jumps() -> None:
                 offset = chance.choice((-DAY, 0, DAY))
             return super().now() + offset
 
-    _set(wiring, "SystemClock", JumpingClock)
+    _set(wiring.adapters, "SystemClock", JumpingClock)
 
 
 def short_leases() -> None:
-    """What a process of the PostgreSQL profile had when it was killed is free after 2 s instead of 15."""
+    """What a process of the PostgreSQL profile had when it was killed is free after 2 s instead of 15; tasks, which no
+    breaker and no slow machine may cost their lease, after 6."""
     _set(postgres_queue, "LEASE_SECONDS", 2.0)
     _set(_queue_leases, "_RENEW_SECONDS", 0.5)
+    _set(runner, "LEASE_SECONDS", 6.0)
+    _set(wiring.tasks, "BEAT_SECONDS", 1.0)
 
 
 def next_version() -> None:
@@ -217,4 +222,7 @@ POSTGRES_BUGS: dict[str, Callable[[], None]] = {
     "postgres-no-dedup": partial(no_dedup, PostgresEvents),
     "postgres-no-block-dedup": partial(no_block_dedup, PostgresEvents),
 }
-PLANTS = BUGS | FAULTS | POSTGRES_BUGS | {"short-leases": short_leases, "next-version": next_version}
+PLANTS = {
+    **BUGS, **FAULTS, **POSTGRES_BUGS, **TASK_BUGS, **POSTGRES_TASK_BUGS, **TASK_FAULTS, "short-leases": short_leases,
+    "next-version": next_version,
+}  # fmt: skip

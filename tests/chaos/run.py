@@ -168,7 +168,7 @@ async def conclude(
 async def _drained(server: Server, key: str) -> None:
     connection = Connection(server.port, key)
     deadline = time.monotonic() + RECOVERY_SECONDS
-    while (queue := (await _get(connection, "/v1/status")).json()["queue"])["blocks"]:
+    while (queue := (await get(connection, "/v1/status")).json()["queue"])["blocks"]:
         if time.monotonic() > deadline:
             raise AssertionError(f"the queue is not drained after {RECOVERY_SECONDS} s: {queue}")
         await asyncio.sleep(0.05)
@@ -176,7 +176,7 @@ async def _drained(server: Server, key: str) -> None:
 
 
 async def _stored(connection: Connection) -> list[Event]:
-    answer = await _get(connection, "/v1/buckets/default/export?format=ndjson")
+    answer = await get(connection, "/v1/buckets/default/export?format=ndjson")
     return [json.loads(line) for line in answer.body.splitlines()]
 
 
@@ -184,7 +184,7 @@ async def _listed(connection: Connection) -> list[str]:
     ids: list[str] = []
     cursor = ""
     while True:
-        page = (await _get(connection, f"/v1/buckets/default/events?limit=1000{cursor}")).json()
+        page = (await get(connection, f"/v1/buckets/default/events?limit=1000{cursor}")).json()
         ids += [event["id"] for event in page["events"]]
         if "next_cursor" not in page:
             return sorted(ids)
@@ -195,14 +195,14 @@ async def _dead_tokens(connection: Connection) -> list[str]:
     tokens: list[str] = []
     cursor = ""
     while True:
-        page = (await _get(connection, f"/v1/dead-letters?limit=1000{cursor}")).json()
+        page = (await get(connection, f"/v1/dead-letters?limit=1000{cursor}")).json()
         tokens += [name for letter in page["dead_letters"] for name in _TOKEN.findall(letter["payload"])]
         if "next_cursor" not in page:
             return tokens
         cursor = f"&cursor={page['next_cursor']}"
 
 
-async def _get(connection: Connection, target: str) -> Answer:
+async def get(connection: Connection, target: str) -> Answer:
     for _ in range(100):
         if (answer := await connection.ask("GET", target)).status == 200:
             return answer

@@ -50,7 +50,7 @@ class Site:
     async def __aenter__(self) -> Self:
         try:
             await asyncio.to_thread(self._open)
-            await self._up()
+            await self.up()
         except BaseException:
             await asyncio.to_thread(self.close)
             raise
@@ -111,7 +111,7 @@ class Site:
         await asyncio.to_thread(self.proxy.pass_through)
         if self.cluster.process is None or self.cluster.process.poll() is not None:
             await asyncio.to_thread(self.cluster.start)
-        await self._up()
+        await self.up()
         return await self.well(traffic)
 
     async def well(self, traffic: Traffic) -> float:
@@ -124,7 +124,8 @@ class Site:
                 await asyncio.sleep(0.1)
         return time.monotonic() - began
 
-    async def _up(self) -> None:
+    async def up(self) -> None:
+        """Start what has ended, and wait until all of it lives."""
         deadline = time.monotonic() + 2 * RECOVERY_SECONDS
         waiting = self.processes
         while waiting:

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from tests.chaos.events import Events
 from tests.chaos.http import Answer, Connection
-from tests.chaos.ledger import Event, Ledger
+from tests.chaos.ledger import ACKNOWLEDGED, Event, Ledger
 
 _MOST_EVENTS = 120
 _PAUSE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class Request:
     number: int
     target: str
     body: bytes
@@ -94,20 +94,20 @@ class Traffic:
             await asyncio.sleep(self._pause)
         connection.close()
 
-    async def _send(self, connection: Connection, request: _Request) -> Connection:
+    async def _send(self, connection: Connection, request: Request) -> Connection:
         """Until it is acknowledged, if it may be repeated; the connection to use from now on."""
         while True:
             answer = await self._try(connection, request)
             if answer is None:
                 connection = self._next(connection)
-            elif answer.status in {201, 202}:
+            elif answer.status in ACKNOWLEDGED:
                 await self._read_own_write(connection, answer)
                 return connection
             await asyncio.sleep(_PAUSE)  # so that what starts again has the machine for itself
             if not request.again:
                 return connection
 
-    async def _try(self, connection: Connection, request: _Request) -> Answer | None:
+    async def _try(self, connection: Connection, request: Request) -> Answer | None:
         attempt = self._ledger.attempt(request.number)
         began = time.monotonic()
         try:
@@ -116,10 +116,10 @@ class Traffic:
             self._ledger.no_answer(attempt, str(exc))
             self.asked.append(Asked(began, time.monotonic() - began, 0))
             return None
-        said = "" if answer.status in {201, 202} else str(answer.json().get("detail"))
+        said = "" if answer.status in ACKNOWLEDGED else str(answer.json().get("detail"))
         self.asked.append(Asked(began, time.monotonic() - began, answer.status, said))
         self._ledger.answer(attempt, answer.status, _ids(answer))
-        if answer.status in {201, 202}:
+        if answer.status in ACKNOWLEDGED:
             self.acknowledged += len(request.events)
         else:
             self.refused += 1
@@ -144,7 +144,7 @@ class Traffic:
         if found.status not in {200, 503}:
             self.broken.append(f"{event_id}: answered 201, and cannot be read: {found.status}")
 
-    def _request(self) -> _Request:
+    def _request(self) -> Request:
         chance = self._chance
         named = chance.random() < 0.4
         many = chance.random() < 0.4
@@ -154,18 +154,18 @@ class Traffic:
 
     def _made(
         self, events: list[Event], *, again: bool, wait: bool, keyed: bool = False, many: bool = False
-    ) -> _Request:
+    ) -> Request:
         headers = {"Content_Type": "application/x-ndjson" if many else "application/json"}
         number = self._ledger.request(events, again=again)
         if keyed:
             headers["Idempotency_Key"] = f"request-{number}"
         target = "/v1/buckets/default/events" + ("?ack=stored" if wait else "")
         body = "\n".join(json.dumps(event, ensure_ascii=self._chance.random() < 0.5) for event in events)
-        return _Request(number, target, body.encode(), headers, events, again=again)
+        return Request(number, target, body.encode(), headers, events, again=again)
 
 
 def _ids(answer: Answer) -> list[str]:
-    if answer.status not in {201, 202}:
+    if answer.status not in ACKNOWLEDGED:
         return []
     answered = answer.json()
     ids: list[str] = answered["ids"] if "ids" in answered else [answered["id"]]

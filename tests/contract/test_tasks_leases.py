@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from headrace.kit.times import DAY
 from headrace.model.task import Beat, Ending, Outcome, Status, Wanted
 from tests.contract.task_tables import GONE, LEASE, NOW, SECOND, TaskTable, ids, new, numbers, soon, task_id
 
@@ -281,3 +282,28 @@ async def test_a_task_that_was_asked_to_stop_and_goes_on_is_ended_after_half_a_m
     assert (ended.status, ended.finished_at) == (Status.CANCELLED, NOW + 31 * SECOND)
     assert not (await table.beat(task, now=NOW + 32 * SECOND)).held
     assert await table.end(task, now=NOW + 32 * SECOND) is None
+
+
+async def test_a_lease_given_while_the_clock_was_a_day_ahead_ends_after_an_hour(table: TaskTable) -> None:
+    await table.add(new(1))
+    (task,) = await table.tasks.claim(Wanted("here", 1, 15), NOW + DAY)
+    assert (await table.tasks.sweep(NOW)).expired == 0
+    assert await table.status(task.id) == "running"
+    assert (await table.tasks.sweep(NOW + 3_600 * SECOND + GONE)).expired == 1
+    assert await table.status(task.id) == "queued"
+
+
+async def test_a_patient_sweep_leaves_leases_alone_that_ran_out(table: TaskTable) -> None:
+    await table.add(new(1))
+    (task,) = await table.tasks.claim(Wanted("here", 1, 15), NOW)
+    assert (await table.tasks.sweep(NOW + DAY, DAY)).expired == 0
+    assert await table.status(task.id) == "running"
+    assert (await table.tasks.sweep(NOW + DAY + 15 * SECOND + GONE, DAY)).expired == 1
+    assert await table.status(task.id) == "queued"
+
+
+async def test_the_longest_lease_is_left_as_it_is(table: TaskTable) -> None:
+    await table.add(new(1))
+    (task,) = await table.tasks.claim(Wanted("here", 1, 3_600), NOW)
+    await table.tasks.sweep(NOW)
+    assert (await table.get(task.id)).leased_until == NOW + 3_600 * SECOND

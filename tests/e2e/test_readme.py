@@ -42,7 +42,7 @@ def run(script: str, server: Server) -> str:
 
 def test_the_tour_of_the_readme_finds_what_it_sends(server: Server) -> None:
     tour = blocks("README.md", "## Two minutes with curl", "## What it promises")
-    assert len(tour) == 7
+    assert len(tour) == 8
     output = run("\n".join(tour), server)
     assert '"accepted":2' in output
     assert "card declined" in output
@@ -50,6 +50,7 @@ def test_the_tour_of_the_readme_finds_what_it_sends(server: Server) -> None:
     assert '"facets"' in output
     assert "status installed" in output, "the log file's own lines"
     assert "/set-up?token=" in output
+    assert '"type":"add"' in output
     assert re.search(r"^hr_[a-z2-7]+_[a-z2-7]+$", output, re.MULTILINE)
 
 

@@ -300,7 +300,7 @@ async def test_what_is_committed_waits_for_the_disk_whatever_the_servers_default
     name = postgres_url.rsplit("/", 1)[1]
     postgres.sql(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
     async with opened(postgres_url) as tasks, tasks.database.changing(10) as connection, connection.transaction():
-        await connection.execute("SELECT headrace_tasks_sweep(1)")
+        await connection.execute("SELECT headrace_tasks_sweep(1, 0)")
         found = await connection.execute("SELECT current_setting('synchronous_commit')")
         assert await found.fetchone() == ("on",)
 

@@ -10,10 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import httpx2
+import psutil
 
 from tests.support import profile
 
@@ -103,6 +105,23 @@ class Server:
     def kill(self) -> int:
         """SIGKILL, as a machine that lost its power would end it (but for the page cache)."""
         return self._end(signal.SIGKILL)
+
+    def family(self) -> list[psutil.Process]:
+        """It and the processes that it has started."""
+        assert self.process is not None
+        try:
+            itself = psutil.Process(self.process.pid)
+            return [itself, *itself.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def kill_family(self) -> None:
+        """SIGKILL of it and all that it has started, at once."""
+        for process in self.family():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        assert self.process is not None
+        self.process.wait(_STOP_SECONDS)
 
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:

@@ -14,6 +14,7 @@ DEFAULT_PRIORITY: Final = 5
 DEFAULT_ATTEMPTS: Final = 5
 MAX_ARGS_BYTES: Final = 256 * 1024
 MAX_RESULT_BYTES: Final = 1024 * 1024
+MAX_LEASE_SECONDS: Final = 3_600.0
 SEARCHED_CHARS: Final = 32 * 1024
 """Of the args, and of the result and the error: indexing a megabyte would take a second."""
 

@@ -54,10 +54,12 @@ class Tasks(Protocol):
         """Ends attempts; the tasks as they are then, in the order of `outcomes`, None where the lease does not hold.
         A task that was asked to stop is cancelled rather than queued or scheduled again."""
 
-    async def sweep(self, now: int) -> Swept:
+    async def sweep(self, now: int, patience: int = 0) -> Swept:
         """Queues scheduled tasks that are due. Ends leases that ran out: the task is queued again at once, is dead if
         its attempts are used up, or cancelled if it was asked to stop. Ends, as cancelled, running tasks that were
-        asked to stop more than 30 s ago and that still beat."""
+        asked to stop more than 30 s ago and that still beat. No lease lasts longer than MAX_LEASE_SECONDS from `now`:
+        one that would was given while a clock was ahead. `patience`: µs for which a lease that ran out is left alone.
+        """
 
     async def free(self, holder: str, now: int) -> int:
         """Ends the leases of a holder that is gone as if they had run out; how many."""

@@ -21,6 +21,7 @@ from headrace.model.task import (
     TaskCount,
     TaskFilter,
 )
+from headrace.model.task_kind import TaskKind
 from headrace.ports.clock import Clock
 from headrace.ports.tasks import Tasks
 from headrace.tasks.bulk import BULK_TYPE
@@ -99,9 +100,21 @@ class TaskDesk:
         more = len(found) > limit
         return TaskPage(found[:limit], format_id(found[limit - 1].id) if more else None)
 
-    async def counts(self, principal: Principal) -> Sequence[TaskCount]:
-        """How many of those that the caller sees there are, by type and status."""
-        return await self._tasks.counts((await self._rights.of(principal)).seen)
+    async def counts(self, principal: Principal, owner: str | None = None) -> Sequence[TaskCount]:
+        """How many of those that the caller sees there are, by type and status; with `owner` of that one's alone."""
+        seen = (await self._rights.of(principal)).seen
+        if owner is not None and seen not in (None, owner):
+            return ()
+        return await self._tasks.counts(owner or seen)
+
+    async def rights(self, principal: Principal) -> Rights:
+        """What this caller may see and do. Raises Forbidden for a viewer token."""
+        return await self._rights.of(principal)
+
+    @property
+    def handled(self) -> Sequence[TaskKind]:
+        """The types that have a handler here and that can be submitted, by name."""
+        return sorted((kind for name, kind in self._kinds.items() if name != BULK_TYPE), key=lambda kind: kind.name)
 
     async def change(self, principal: Principal, id: str, changes: TaskChanges) -> Task:
         """Other args, priority or time, while it is scheduled or queued. Raises Conflict and Invalid."""

@@ -33,7 +33,6 @@ from headrace.tasks.rights import TaskRights, id_of
 from headrace.tasks.wire import Kinds
 
 LEASE_SECONDS = 60.0
-MAX_LEASE_SECONDS = 3_600.0
 MAX_ERROR = 8_192
 MAX_PROGRESS_BYTES = 16 * 1024
 _LOOK_AGAIN_SECONDS = 1.0

@@ -57,6 +57,8 @@ class Runner:
         self._holder = holder
         self._journaled = journaled
         self._running: dict[int, Task] = {}
+        self._held_back: dict[int, Task] = {}
+        """Of those, what came here anew while it still runs here under a lease that was lost: begun once that ended."""
         self._progress: dict[int, bytes] = {}
         self._lines: list[Line] = []
         self._ended: list[Ended] = []
@@ -104,11 +106,11 @@ class Runner:
         progress, self._progress = self._progress, {}
         beats = [Beat(task.id, task.lease, progress.get(task.id)) for task in asked]
         heard = await self._tasks.beat(beats, LEASE_SECONDS, self._clock.now())
-        lost = [one.id for one in heard if not one.held and one.id in self._running]
+        lost = [task for task, one in zip(asked, heard, strict=True) if not one.held and self._holds(task)]
         cancelling = [one.id for one in heard if one.held and one.cancelling]
         if lost:
             self._metrics.add(TASK_LEASES_LOST, len(lost))
-            self._crew.stop(lost, Ending.RELEASED)
+            self._lose(lost)
         self.stop(cancelling)
         return 0
 
@@ -135,14 +137,45 @@ class Runner:
             return 0
         self._last_claim = len(tasks)
         self._claimed_at = self._clock.monotonic()
-        self._running.update((task.id, task) for task in tasks)
-        self._crew.run(tasks)
+        self._begin(tasks)
         self._journaled()
         self._metrics.add(TASKS_CLAIMED, len(tasks), "runner")
         for task in tasks:
             if task.attempt == 1:
                 self._metrics.observe(TASK_WAIT_SECONDS, _waited(task, now))
         return len(tasks)
+
+    def _begin(self, tasks: Sequence[Task]) -> None:
+        """What still runs here under a lease that was lost is stopped first: never twice at once."""
+        again = {task.id: task for task in tasks if task.id in self._running}
+        self._running.update((task.id, task) for task in tasks)
+        if again:
+            self._held_back |= again
+            self._crew.stop(list(again), Ending.RELEASED)
+        self._crew.run([task for task in tasks if task.id not in again] if again else tasks)
+
+    def _holds(self, task: Task) -> bool:
+        """Whether this is its newest lease here."""
+        newest = self._running.get(task.id)
+        return newest is not None and newest.lease == task.lease
+
+    def _lose(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            if self._held_back.pop(task.id, None) is not None:  # never begun: nobody will report its end
+                del self._running[task.id]
+        self._crew.stop([task.id for task in tasks], Ending.RELEASED)
+
+    def _is_over(self, task: Task) -> None:
+        """Its run is; what was held back for it may begin."""
+        if self._holds(task):
+            del self._running[task.id]
+            self._progress.pop(task.id, None)
+        elif (following := self._held_back.pop(task.id, None)) is None:
+            return
+        elif self._closing:
+            self._ended.append(Ended(following, Ending.RELEASED))
+        else:
+            self._crew.run([following])
 
     def _patience(self) -> float:
         """A queue with a rate says no word when it has room again: whoever has just claimed something looks again soon,
@@ -155,7 +188,8 @@ class Runner:
             if isinstance(one, Ended):
                 self._ended.append(one)
             elif isinstance(one, Progress):
-                self._progress[one.task.id] = one.value
+                if self._holds(one.task):
+                    self._progress[one.task.id] = one.value
             else:
                 task = one.task
                 self._lines.append(
@@ -171,8 +205,7 @@ class Runner:
         done = await self._finishing([self._outcome(one, now) for one in ended])
         self._ended = []
         for one, task in zip(ended, done, strict=True):
-            self._running.pop(one.task.id, None)
-            self._progress.pop(one.task.id, None)
+            self._is_over(one.task)
             if task is None and one.ending is not Ending.RELEASED:
                 self._metrics.add(TASK_LEASES_LOST)
         self._room.ring()

@@ -17,19 +17,28 @@ from headrace.tasks.render import task_dict
 
 HTTP_TYPE = "http.request"
 _SWEEP_SECONDS = 2.0  # what another process scheduled and does not sweep any more is so much late at most
-_SOONEST = 0.01
+_SOONEST = 0.05  # also while leases that seem to have run out are given time
+_SELDOM = 5 * SECOND  # between two sweeps lie two seconds; by less than this a clock is put right while it runs
+_PATIENCE_SECONDS = 30.0  # of leases; our own are renewed every 5 s
 _CALLBACKS = 100
 _CALLBACK_ATTEMPTS = 10
 
 
 class Sweeper:
-    """`step` queues what is due and ends what ran out, in time for the next that is known or `expect`ed."""
+    """`step` queues what is due and ends what ran out, in time for the next that is known or `expect`ed.
+
+    No lease has run out only because the time of day was set forward, or nobody could reach the table, or nothing ran
+    here: for a while all are judged as if that time had not passed, and whoever works renews its own meanwhile.
+    """
 
     def __init__(self, tasks: Tasks, endings: Endings, clock: Clock, journaled: Callable[[], None]) -> None:
         self._tasks = tasks
         self._endings = endings
         self._clock = clock
         self._journaled = journaled
+        self._seen = (clock.now(), clock.monotonic())
+        self._jumped = 0
+        self._until = 0.0
         self._wake = Wake()
         self._expected: int | None = None
         """Since the last sweep began; the earliest."""
@@ -43,13 +52,26 @@ class Sweeper:
     async def step(self) -> int:
         """How much was swept. Raises Unavailable."""
         self._expected = None
-        swept = await self._tasks.sweep(self._clock.now())
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        patience, until = self._patience(now, monotonic)
+        swept = await self._tasks.sweep(now, patience)
+        self._seen, self._jumped, self._until = (now, monotonic), patience, until
         self._endings.tell(swept.ended)
         if done := swept.due + swept.expired + len(swept.ended):
             self._journaled()
         if not swept.more:
             await self._rest(swept.next_at)
         return done
+
+    def _patience(self, now: int, monotonic: float) -> tuple[int, float]:
+        """µs of patience, and when (monotonic) it ends."""
+        last, at = self._seen
+        jumped = now - last - min(round((monotonic - at) * SECOND), _SELDOM)
+        if jumped > _SELDOM:
+            return self._jumped + jumped, monotonic + _PATIENCE_SECONDS
+        if monotonic >= self._until:
+            return 0, self._until
+        return max(0, self._jumped + jumped) if jumped < -_SELDOM else self._jumped, self._until
 
     async def _rest(self, next_at: int | None) -> None:
         end = self._clock.monotonic() + _SWEEP_SECONDS

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Response, StorageState, expect
 
@@ -217,7 +218,20 @@ def sights(shared_server: Server) -> Sights:
         wanted = {"name": "a key", "grants": [{"bucket": bucket.name, "permissions": ["read", "write"]}]}
         key = client.post("/v1/keys", json=wanted).json()["id"]
         event = bucket.list(limit=1)[0]["id"]
-    return Sights({"bucket": bucket.name, "event": event, "user": people["user"].id, "key": key}, people)
+        names = {"bucket": bucket.name, "event": event, "user": people["user"].id, "key": key, **_tasks_of(client)}
+    return Sights(names, people)
+
+
+def _tasks_of(client: httpx2.Client) -> dict[str, str]:
+    """A task that has failed, one that waits, and a schedule."""
+    bad = {"type": "http.request", "args": {"url": "http://127.0.0.1:9/", "method": "GET"}, "max_attempts": 1}
+    failed = client.post("/v1/tasks", json=bad).json()["id"]
+    ended = client.get(f"/v1/tasks/{failed}", params={"wait": "30s"}).json()
+    assert ended["status"] in ("failed", "dead"), ended
+    waiting = client.post("/v1/tasks", json={"type": "nobody.does", "args": {"a": [1, {"b": None}]}}).json()["id"]
+    task = {"type": "add", "args": {"a": 1, "b": 2}}
+    schedule = {"name": unused_name(), "cron": "0 9 * * *", "timezone": "Europe/Berlin", "task": task}
+    return {"task": failed, "waiting": waiting, "schedule": client.post("/v1/schedules", json=schedule).json()["id"]}
 
 
 @pytest.fixture

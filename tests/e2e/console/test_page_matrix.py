@@ -26,6 +26,9 @@ OPEN = "200 200 200 200 200"
 EVERYBODY = "303 200 200 200 200"
 READS = "303 404 200 200 200"
 ADMIN = "303 403 403 403 200"
+OWN = "303 404 200 404 200"
+CHANGES_OWN = "303 404 303 404 303"
+"""Of tasks and schedules, which are the reader's: the administrator alone sees those of others."""
 
 Row = tuple[str, str]
 ROUTES: dict[Row, str] = {
@@ -93,6 +96,37 @@ ROUTES: dict[Row, str] = {
     ("GET", "/explore/{bucket}/saved/{id}"): "303 404 303 303 303",
     ("POST", "/explore/{bucket}/saved/{id}"): "303 404 303 404 404",
     ("DELETE", "/explore/{bucket}/saved/{id}"): "303 404 303 404 404",
+    ("GET", "/tasks"): EVERYBODY,
+    ("GET", "/tasks/part/list"): EVERYBODY,
+    ("GET", "/tasks/new"): EVERYBODY,
+    ("POST", "/tasks/new"): "303 303 303 303 303",
+    ("GET", "/tasks/bulk"): EVERYBODY,
+    ("POST", "/tasks/bulk"): "303 303 303 303 303",
+    ("GET", "/tasks/queues"): EVERYBODY,
+    ("GET", "/tasks/queues/part/list"): EVERYBODY,
+    ("GET", "/tasks/queues/{queue}"): ADMIN,
+    ("POST", "/tasks/queues/{queue}/limits"): "303 403 403 403 303",
+    ("POST", "/tasks/queues/{queue}/pause"): "303 403 403 403 303",
+    ("POST", "/tasks/queues/{queue}/resume"): "303 403 403 403 303",
+    ("GET", "/tasks/schedules"): EVERYBODY,
+    ("GET", "/tasks/schedules/part/preview"): EVERYBODY,
+    ("GET", "/tasks/schedules/new"): EVERYBODY,
+    ("POST", "/tasks/schedules/new"): "303 303 303 303 303",
+    ("GET", "/tasks/schedules/{id}"): OWN,
+    ("POST", "/tasks/schedules/{id}"): CHANGES_OWN,
+    ("POST", "/tasks/schedules/{id}/enable"): CHANGES_OWN,
+    ("POST", "/tasks/schedules/{id}/disable"): CHANGES_OWN,
+    ("POST", "/tasks/schedules/{id}/run"): CHANGES_OWN,
+    ("GET", "/tasks/schedules/{id}/delete"): OWN,
+    ("POST", "/tasks/schedules/{id}/delete"): CHANGES_OWN,
+    ("GET", "/tasks/{id}"): OWN,
+    ("GET", "/tasks/{id}/part/live"): OWN,
+    ("GET", "/tasks/{id}/json"): OWN,
+    ("GET", "/tasks/{id}/file"): "303 404 404 404 404",
+    ("POST", "/tasks/{id}/retry"): CHANGES_OWN,
+    ("POST", "/tasks/{id}/cancel"): CHANGES_OWN,
+    ("GET", "/tasks/{id}/delete"): OWN,
+    ("POST", "/tasks/{id}/delete"): CHANGES_OWN,
     ("GET", "/"): EVERYBODY,
     ("GET", "/overview/part/panels/{name}"): "303 404 404 404 200",
     ("GET", "/overview/part/first"): "303 204 204 204 204",
@@ -112,10 +146,20 @@ FORMS: dict[Row, dict[str, str]] = {
     ("POST", "/admin/users/new"): {"username": "{unused}", "role": "user"},
     ("POST", "/admin/users/{id}/settings"): {"role": "user"},
     ("POST", "/admin/users/{id}/delete"): {"confirm": "{username}"},
+    ("POST", "/tasks/new"): {"type": "nobody.does", "args": "{{}}"},
+    ("POST", "/tasks/bulk"): {"action": "cancel", "which": "checked"},
+    ("POST", "/tasks/schedules/new"): {"name": "{unused}", "cron": "0 9 * * *", "type": "nobody.does"},
+    ("POST", "/tasks/schedules/{id}"): {"name": "{unused}", "cron": "0 9 * * *", "type": "nobody.does"},
     ("POST", "/explore/{bucket}/saved"): {"name": "{unused}", "query": "q=x"},
     ("POST", "/explore/{bucket}/saved/{id}"): {"name": "{unused}"},
 }
-QUERIES = {"/audit/{bucket}/part/values": {"field": "actor"}}
+QUERIES = {
+    "/audit/{bucket}/part/values": {"field": "actor"},
+    "/tasks/bulk": {"action": "cancel", "which": "checked"},
+}
+
+
+_NOBODYS_TASK: dict[str, object] = {"type": "nobody.does", "args": {"a": 1}}  # it waits for a worker that never comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +190,8 @@ class Site:
         """What the path and the form need, with a user, a key and a search of its own: a row may delete them."""
         path = row[1]
         me = self.people.get(visitor, self.people["stranger"]).username
-        known = {"bucket": "theirs", "name": "figures", "me": me, "unused": unused_name(), "id": self.event_id}
+        known = {"bucket": "theirs", "queue": "later", "name": "figures", "me": me, "id": self.event_id}
+        known["unused"] = unused_name()
         if "/users/{id}" in path or "/grants" in path:
             name = unused_name()
             made = self.root.post("/v1/users", json={"username": name}).json()["id"]
@@ -157,7 +202,21 @@ class Site:
             known["id"] = self.root.post("/v1/keys", json=body).json()["id"]
         if "/saved/{id}" in path:
             known["id"] = self._saved_by("reader")
+        if path.startswith("/tasks/schedules/{id}"):
+            body = {"name": unused_name(), "cron": "0 9 * * *", "task": _NOBODYS_TASK}
+            known["id"] = self._as_reader("/v1/schedules", body)["id"]
+        elif path.startswith("/tasks/{id}"):
+            known["id"] = self._as_reader("/v1/tasks", _NOBODYS_TASK)["id"]
+            if path.endswith(("/delete", "/retry")):
+                self._as_reader(f"/v1/tasks/{known['id']}/cancel", {})
         return known
+
+    def _as_reader(self, path: str, body: dict[str, object]) -> dict[str, str]:
+        headers = {"authorization": f"Bearer {self.people['reader'].access_token}"}
+        answer = self.root.post(path, json=body, headers=headers)
+        assert answer.is_success, answer.text
+        made: dict[str, str] = answer.json()
+        return made
 
     def _saved_by(self, somebody: str) -> str:
         name = unused_name()

@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, Page, expect
 from headrace.cli.traffic import generate
 from headrace.kit.times import DAY, SECOND
 from tests.e2e.conftest import TestBucket
+from tests.e2e.console import shop_tasks
 from tests.e2e.console.conftest import Opened
 from tests.e2e.console.png import smaller
 from tests.support.browser import NARROW
@@ -63,6 +64,8 @@ def _filled(server: Server) -> Server:
             sent = TestBucket(client, name).post(lines, "application/x-ndjson", ack="stored", ids="false")
             assert sent.status_code == 201, sent.text
         _staffed(server)
+    with server.client(key=sign_in(server, "ada").json()["access_token"]) as client:
+        shop_tasks.work(client)
     return server
 
 
@@ -130,6 +133,9 @@ PICTURES = (
     Picture("explore-phone", f"/explore/{BUCKET}?since=24h", "#events > .event", size=NARROW),
     Picture("event", f"/explore/{BUCKET}?since=24h&q=timed+out", ".drawer", open="#events > .event a"),
     Picture("audit", f"/audit/{BUCKET}"),
+    Picture("tasks", "/tasks", "[data-task]"),
+    Picture("task", "/tasks?type=card.charge", "#task .is-log", open="[data-task] th a"),
+    Picture("schedules", "/tasks/schedules", ".schedules-table"),
     Picture("buckets", "/admin/buckets"),
     Picture("keys", "/admin/keys"),
     Picture("new-key", f"/admin/keys/new?bucket={BUCKET}"),

@@ -14,7 +14,8 @@ NOBODY = ""
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A page as somebody sees it. `at` may hold {bucket}, {event}, {user} and {key}."""
+    """A page as somebody sees it. `at` may hold {bucket}, {event}, {user}, {key}, {task}, {waiting} and
+    {schedule}."""
 
     name: str
     route: str
@@ -53,6 +54,22 @@ VISITS = (
     Visit("dead-letters", "/admin/dead-letters", "/admin/dead-letters"),
     Visit("status", "/admin/status", "/admin/status"),
     Visit("signing-key", "/admin/status/signing-key", "/admin/status/signing-key"),
+    Visit("tasks", "/tasks", "/tasks"),
+    Visit("tasks-nothing", "/tasks", "/tasks?q=nothing-has-this-word"),
+    Visit("no-tasks", "/tasks", "/tasks", "manager"),
+    Visit("new-task", "/tasks/new", "/tasks/new"),
+    Visit("bulk", "/tasks/bulk", "/tasks/bulk?action=retry&which=all"),
+    Visit("task", "/tasks/{id}", "/tasks/{task}"),
+    Visit("waiting-task", "/tasks/{id}", "/tasks/{waiting}"),
+    Visit("delete-task", "/tasks/{id}/delete", "/tasks/{task}/delete"),
+    Visit("queues", "/tasks/queues", "/tasks/queues"),
+    Visit("no-queues", "/tasks/queues", "/tasks/queues", "manager"),
+    Visit("queue", "/tasks/queues/{queue}", "/tasks/queues/default"),
+    Visit("schedules", "/tasks/schedules", "/tasks/schedules"),
+    Visit("no-schedules", "/tasks/schedules", "/tasks/schedules", "manager"),
+    Visit("new-schedule", "/tasks/schedules/new", "/tasks/schedules/new"),
+    Visit("schedule", "/tasks/schedules/{id}", "/tasks/schedules/{schedule}"),
+    Visit("delete-schedule", "/tasks/schedules/{id}/delete", "/tasks/schedules/{schedule}/delete"),
     Visit("account", "/account", "/account"),
     Visit("not-found", "", "/explore/there-is-no-such-bucket", status=404),
     Visit("forbidden", "", "/admin/users", "user", status=403),
@@ -63,6 +80,8 @@ NO_PAGES: dict[str, str] = {
     "/explore/{bucket}/events/{id}/json": "the event as the API answers it",
     "/explore/{bucket}/export": "a file",
     "/explore/{bucket}/live": "server-sent events",
+    "/tasks/{id}/json": "the task as the API answers it",
+    "/tasks/{id}/file": "a file",
     "/explore/{bucket}/saved/{id}": "a way on to the page with that search",
 }
 """Routes of GET that answer no whole page, and what they answer. Paths with /part are fragments by their name."""

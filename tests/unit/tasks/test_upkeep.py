@@ -18,7 +18,7 @@ class Sweeps:
     def __init__(self) -> None:
         self.count = 0
 
-    async def sweep(self, now: int) -> Swept:
+    async def sweep(self, now: int, patience: int = 0) -> Swept:
         self.count += 1
         return Swept()
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from headrace.adapters.postgres._task_ending import CANCELLED, EXPIRED
 from headrace.adapters.postgres._task_readying import PLANNING, WAIT_FOR_DISK
+from headrace.model.task import MAX_LEASE_SECONDS
 
 AT_ONCE = 1000
 GRACE = 1_000_000
 """µs after which a lease that ran out is ended: so far the clocks of machines may be apart."""
 _STOP = 30_000_000  # µs that a task which was asked to stop has for that
 _MENDED = 100  # keys at a time
+_LONGEST = int(MAX_LEASE_SECONDS * 1_000_000) + GRACE
 
 _FREE = f"""
     CREATE FUNCTION headrace_tasks_free(p_holder text, p_now bigint) RETURNS integer LANGUAGE plpgsql {PLANNING} AS $$
@@ -111,17 +113,26 @@ _TIDY = f"""
 # All keys are locked before any row, and no row is waited for.
 _SWEEP = f"""
     CREATE FUNCTION headrace_tasks_sweep(
-        p_now bigint, OUT due integer, OUT expired integer, OUT ended uuid[], OUT next_at bigint, OUT more boolean
+        p_now bigint, p_patience bigint, OUT due integer, OUT expired integer, OUT ended uuid[], OUT next_at bigint,
+        OUT more boolean
     ) LANGUAGE plpgsql {PLANNING} AS $$
-    DECLARE coming uuid[]; late uuid[]; stopping uuid[]; leases bigint[]; stopped uuid[];
+    DECLARE
+        coming uuid[]; late uuid[]; stopping uuid[]; leases bigint[]; stopped uuid[];
+        past bigint := p_now - {GRACE} - p_patience;
     BEGIN
         {WAIT_FOR_DISK};
+        UPDATE task_leases l SET leased_until = p_now + {_LONGEST} FROM (
+            SELECT id FROM task_leases WHERE id = ANY (ARRAY(
+                SELECT l.id FROM task_queues q JOIN task_leases l ON l.queue = q.name
+                WHERE l.leased_until > p_now + {_LONGEST} LIMIT {AT_ONCE}
+            )) ORDER BY id FOR UPDATE SKIP LOCKED
+        ) AS t WHERE l.id = t.id;
         SELECT array_agg(id) INTO coming
         FROM (SELECT id FROM tasks WHERE state = 0 AND run_at <= p_now ORDER BY run_at, id LIMIT {AT_ONCE}) AS t;
         SELECT array_agg(id) INTO late FROM (
             SELECT l.id FROM task_queues q CROSS JOIN LATERAL (
                 SELECT id FROM task_leases
-                WHERE queue = q.name AND leased_until <= p_now - {GRACE} ORDER BY leased_until LIMIT {AT_ONCE}
+                WHERE queue = q.name AND leased_until <= past ORDER BY leased_until LIMIT {AT_ONCE}
             ) AS l LIMIT {AT_ONCE}
         ) AS l;
         SELECT array_agg(id) INTO stopping
@@ -131,7 +142,7 @@ _SWEEP = f"""
         PERFORM headrace_tasks_lock_keys(coming || late || stopping) WHERE (coming || late || stopping) <> '{{}}';
         IF late IS NOT NULL THEN
             SELECT array_agg(id), array_agg(lease) INTO late, leases FROM (
-                SELECT id, lease FROM task_leases WHERE id = ANY (late) AND leased_until <= p_now - {GRACE}
+                SELECT id, lease FROM task_leases WHERE id = ANY (late) AND leased_until <= past
                 ORDER BY id FOR UPDATE SKIP LOCKED
             ) AS l;
             expired := coalesce(cardinality(late), 0);
@@ -149,7 +160,7 @@ _SWEEP = f"""
         PERFORM headrace_tasks_fold();
         SELECT least(
             (SELECT run_at FROM tasks WHERE state = 0 ORDER BY run_at, id LIMIT 1),
-            (SELECT min(until) + {GRACE} FROM task_queues q CROSS JOIN LATERAL (
+            (SELECT min(until) + {GRACE} + p_patience FROM task_queues q CROSS JOIN LATERAL (
                 SELECT leased_until AS until FROM task_leases WHERE queue = q.name ORDER BY leased_until LIMIT 1
             ) AS l),
             (SELECT min(cancelled_at) + {_STOP} FROM task_leases WHERE cancelled_at IS NOT NULL)
@@ -158,6 +169,6 @@ _SWEEP = f"""
 """
 SWEEPING = (_EXPIRE, _FREE, _DUE, _FOLD, _TIDY, _SWEEP)
 
-SWEEP = "SELECT due, expired, ended, next_at, more FROM headrace_tasks_sweep(%b)"
+SWEEP = "SELECT due, expired, ended, next_at, more FROM headrace_tasks_sweep(%b, %b)"
 FREE = "SELECT headrace_tasks_free(%b, %b)"
 TIDY = "SELECT headrace_tasks_tidy()"

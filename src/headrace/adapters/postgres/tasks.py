@@ -183,10 +183,10 @@ class PostgresTasks(PostgresQueues, PostgresJournal):
         tasks = map(rows.task_of, await self.ask(FINISHED, values))
         return {task.id: task for task in tasks}
 
-    async def sweep(self, now: int) -> Swept:
+    async def sweep(self, now: int, patience: int = 0) -> Swept:
         """See the port. One round trip, and now and then another one to tidy up."""
         await self._ensure_partitions(now)
-        ((due, expired, ended, next_at, more),) = await self.run(SWEEP, (now,))
+        ((due, expired, ended, next_at, more),) = await self.run(SWEEP, (now, patience))
         let_go = 0
         if self._monotonic() >= self._tidy_at:
             self._tidy_at = self._monotonic() + _TIDY_SECONDS

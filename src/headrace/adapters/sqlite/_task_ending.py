@@ -8,9 +8,10 @@ from typing import Any
 from headrace.adapters.sqlite._task_book import Book, State, is_finished
 from headrace.adapters.sqlite._task_rows import CANCELLED, COLUMNS, DEAD, FAILED, QUEUED, RUNNING, SCHEDULED, SUCCEEDED
 from headrace.adapters.sqlite._task_words import add_words, outcome_text
-from headrace.model.task import Beat, Ending, Heard, Outcome, Swept, Task
+from headrace.model.task import MAX_LEASE_SECONDS, Beat, Ending, Heard, Outcome, Swept, Task
 
 _FORCE_US = 30 * 1_000_000  # after so long a task that was asked to stop is ended
+_LONGEST_US = int(MAX_LEASE_SECONDS * 1_000_000)
 _MOST = 1000  # changes of one sum in a sweep: 20 ms, for which others wait
 _RAN_OUT = "the lease ran out: its worker is gone, or was too slow to renew it"
 _GONE = "its worker is gone"
@@ -22,11 +23,12 @@ _SUCCEED = f"""UPDATE tasks SET status = 3, shelf = 3, result = ?1, error = NULL
     WHERE id = ?3 AND status = 2 AND lease = ?4 RETURNING {COLUMNS}, seq"""  # noqa: S608 - constants
 _DUE = "INDEXED BY tasks_due WHERE status = 0 AND run_at <= ? ORDER BY run_at LIMIT ?"
 _RUN_OUT = "INDEXED BY tasks_leased WHERE status = 2 AND leased_until <= ? ORDER BY leased_until LIMIT ?"
+_TOO_LONG = "UPDATE tasks INDEXED BY tasks_leased SET leased_until = ?1 WHERE status = 2 AND leased_until > ?1"
 _STOPPING = "INDEXED BY tasks_stopping WHERE cancel_at <= ? AND status = 2 ORDER BY cancel_at LIMIT ?"
 _HELD = "INDEXED BY tasks_leased WHERE status = 2 AND holder = ?"
 _NEXT = f"""SELECT min(at) FROM (
     SELECT min(run_at) AS at FROM tasks INDEXED BY tasks_due WHERE status = 0
-    UNION ALL SELECT min(leased_until) FROM tasks INDEXED BY tasks_leased WHERE status = 2
+    UNION ALL SELECT min(leased_until) + ? FROM tasks INDEXED BY tasks_leased WHERE status = 2
     UNION ALL SELECT min(cancel_at) + {_FORCE_US} FROM tasks INDEXED BY tasks_stopping WHERE cancel_at IS NOT NULL)"""  # noqa: S608 - constants
 
 
@@ -116,12 +118,13 @@ def _index_outcome(book: Book, state: State, error: str | None) -> None:
         book.add_words(2 * state.seq + 1, outcome_text(None, error))
 
 
-def sweep(book: Book, now: int) -> Swept:
+def sweep(book: Book, now: int, patience: int = 0) -> Swept:
     """See the port."""
+    book.execute(_TOO_LONG, (now + _LONGEST_US,))
     due = list(book.states(_DUE, (now, _MOST)))
     for state in due:
         book.move(state, QUEUED)
-    expired = list(book.states(_RUN_OUT, (now, _MOST)))
+    expired = list(book.states(_RUN_OUT, (now - patience, _MOST)))
     ended = [one for state in expired if (one := _expire(book, state, now, _RAN_OUT))]
     stopping = list(book.states(_STOPPING, (now - _FORCE_US, _MOST)))
     for state in stopping:
@@ -129,7 +132,7 @@ def sweep(book: Book, now: int) -> Swept:
         ended.append(int.from_bytes(state.id))
     book.write_journal(now)
     return Swept(
-        due=len(due), expired=len(expired), ended=tuple(ended), next_at=book.execute(_NEXT).get,
+        due=len(due), expired=len(expired), ended=tuple(ended), next_at=book.execute(_NEXT, (patience,)).get,
         more=max(len(due), len(expired), len(stopping)) == _MOST,
     )  # fmt: skip
 

@@ -90,9 +90,9 @@ class SqliteTasks:
         """See the port."""
         return await self.writer.change(finish, outcomes, now)
 
-    async def sweep(self, now: int) -> Swept:
+    async def sweep(self, now: int, patience: int = 0) -> Swept:
         """See the port. At most 1,000 changes of each kind."""
-        return await self.writer.change(sweep, now)
+        return await self.writer.change(sweep, now, patience)
 
     async def free(self, holder: str, now: int) -> int:
         """See the port."""

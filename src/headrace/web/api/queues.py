@@ -8,8 +8,7 @@ import msgspec
 from fastapi import Request
 from starlette.responses import Response
 
-from headrace.model.task import QueueChanges
-from headrace.tasks.leasing import MAX_LEASE_SECONDS
+from headrace.model.task import MAX_LEASE_SECONDS, QueueChanges
 from headrace.tasks.queues import check_queue_name
 from headrace.tasks.render import queue_dict, task_json
 from headrace.web import schemas_tasks as shapes

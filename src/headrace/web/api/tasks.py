@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from headrace.kit.times import format_time
 from headrace.model.bucket import UNSET, Unset
-from headrace.model.task import Task, TaskChanges
-from headrace.tasks.leasing import MAX_ERROR, MAX_LEASE_SECONDS, MAX_PROGRESS_BYTES
+from headrace.model.task import MAX_LEASE_SECONDS, Task, TaskChanges
+from headrace.tasks.leasing import MAX_ERROR, MAX_PROGRESS_BYTES
 from headrace.tasks.render import task_json
 from headrace.tasks.wire import MAX_SECONDS
 from headrace.web import schemas_tasks as shapes

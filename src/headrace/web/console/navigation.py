@@ -36,6 +36,7 @@ PAGES = (
     Entry("Overview", "/", "overview"),
     Entry("Explore", "/explore", "explore"),
     Entry("Audit", "/audit", "audit"),
+    Entry("Tasks", "/tasks", "tasks"),
 )
 ADMINISTRATION = (
     Entry("Buckets", "/admin/buckets", "bucket"),

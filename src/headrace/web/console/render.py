@@ -87,17 +87,18 @@ def static(name: str) -> str:
 
 _UTC = "%Y-%m-%d %H:%M:%S UTC"
 _AGES = ((3_570, 60, "min"), (86_100, 3_600, "h"), (60 * 86_400, 86_400, "d"), (inf, 30 * 86_400, "months"))
-_STYLES = {"full": "%Y-%m-%d %H:%M:%S", "date": "%Y-%m-%d"}
+_STYLES = {"full": "%Y-%m-%d %H:%M:%S", "date": "%Y-%m-%d", "time": "%H:%M:%S.%f"}
 
 
 def moment(time: int | None, style: str = "full") -> Markup | str:
-    """A time (µs) that console.js shows in the viewer's zone, with UTC on hover: `full` or `date`. As wide before as
-    after, so that nothing moves: what says UTC is only there without scripts."""
+    """A time (µs) that console.js shows in the viewer's zone, with UTC on hover: `full`, `date` or `time`. As wide
+    before as after, so that nothing moves: what says UTC is only there without scripts."""
     if time is None:
         return "–"
-    then = datetime.fromtimestamp(time // SECOND, UTC)
+    then = datetime.fromtimestamp(time // SECOND, UTC).replace(microsecond=time % SECOND)
+    shown = then.strftime(_STYLES[style])[: -3 if style == "time" else None]  # milliseconds
     return Markup('<time datetime="{}" title="{}" data-moment="{}">{}<span class="utc"> UTC</span></time>').format(
-        format_time(time), then.strftime(_UTC), style, then.strftime(_STYLES[style])
+        format_time(time), then.strftime(_UTC), style, shown
     )
 
 

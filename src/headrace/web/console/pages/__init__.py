@@ -16,6 +16,7 @@ from headrace.web.console.pages import forgotten as forgotten
 from headrace.web.console.pages import links as links
 from headrace.web.console.pages import overview as overview
 from headrace.web.console.pages import sign_in as sign_in
+from headrace.web.console.pages import tasks as tasks
 
 ALL = (
     audit,
@@ -31,5 +32,6 @@ ALL = (
     admin_usage,
     admin_users,
     explore,
+    tasks,
     overview,
 )

@@ -1,8 +1,10 @@
-"""How a page of the administration answers: shown, or gone on from, saying on the next page what was done."""
+"""How a page of the administration or of tasks answers: shown, or gone on from, saying on the next page what was
+done."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -26,6 +28,20 @@ _DONE = {
     "key-revoked": "The key is revoked: it is dead within 5 seconds.",
     "letters-replayed": "Put back into the queue: {count}.",
     "signing-key-rotated": "New access tokens are signed with a new key.",
+    "task-submitted": "The task is safe on the disk.",
+    "task-retried": "The task is in its queue again, with all of its attempts.",
+    "task-cancelled": "Cancelled. If the task is running, it is asked to stop.",
+    "task-deleted": "The task is gone.",
+    "tasks-cancelled": "Cancelled, or asked to stop: {count}.",
+    "tasks-retried": "In their queues again: {count}.",
+    "queue-paused": "Paused: what runs goes on, and nothing else of this queue is begun.",
+    "queue-resumed": "The queue goes on.",
+    "queue-limited": "Saved.",
+    "schedule-made": "The schedule is there.",
+    "schedule-changed": "Saved.",
+    "schedule-enabled": "The schedule is on again.",
+    "schedule-disabled": "The schedule is off. Tasks that it made stay.",
+    "schedule-deleted": "The schedule is gone. Tasks that it made stay.",
 }
 """Only a word of these travels in the cookie, never a text: whoever can plant a cookie plants no message."""
 
@@ -37,7 +53,7 @@ def show(request: Request, name: str, status: int = 200, **values: object) -> Re
     response = render(request, name, status, **common, **values)
     response.headers["cache-control"] = "no-store"
     if told is not None:
-        response.delete_cookie(_TOLD, path="/admin")
+        response.delete_cookie(_TOLD, path=_section(request.url.path))
     return response
 
 
@@ -48,7 +64,7 @@ def done(request: Request, url: str, what: str, count: int | None = None) -> Res
     else:
         response = RedirectResponse(url, 303)
     word = what if count is None else f"{what}:{count}"
-    response.set_cookie(_TOLD, word, max_age=30, path="/admin", httponly=True, samesite="lax")
+    response.set_cookie(_TOLD, word, max_age=30, path=_section(url), httponly=True, samesite="lax")
     return response
 
 
@@ -56,6 +72,11 @@ def base_url(request: Request) -> str:
     """Where programs reach this server."""
     options: WebOptions = request.app.state.options
     return options.base_url
+
+
+def _section(path: str) -> str:
+    """`/admin` or `/tasks`: no other page takes the word away before it is shown."""
+    return f"/{urlsplit(path).path.split('/')[1]}"
 
 
 def _said(told: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The panels of the overview, in their order. What comes later (tasks, alerts) adds a line to PANELS and a template.
+"""The panels of the overview, in their order. What comes later (alerts) adds a line to PANELS and a template.
 
 A panel that has nothing for a visitor is not there: no empty boxes. One whose figures cannot be asked says so in its
 place, and the others stay.
@@ -14,6 +14,7 @@ from headrace.model.principal import Principal, Role
 from headrace.services import Services
 from headrace.web.console.pages.overview.figures import CHARTS, tiles
 from headrace.web.console.pages.overview.storage import storage
+from headrace.web.console.pages.overview.tasks import figures as task_figures
 
 Values = Mapping[str, object]
 Load = Callable[[Services, Principal], Awaitable[Values | None]]
@@ -42,6 +43,11 @@ async def _buckets(services: Services, visitor: Principal) -> Values | None:
     return {"storage": await storage(services, visitor, _store(services) if is_admin(visitor) else None)}
 
 
+async def _tasks(services: Services, visitor: Principal) -> Values | None:
+    found = await task_figures(services, visitor)
+    return None if found is None else {"tasks": found}
+
+
 def _store(services: Services) -> tuple[float, float] | None:
     """(events, bytes) of the whole store, if it could be asked."""
     sample = services.history.newest()
@@ -56,6 +62,7 @@ def is_admin(visitor: Principal) -> bool:
 
 PANELS = (
     Panel("figures", "Right now", "overview/_figures.html", _figures),
+    Panel("tasks", "Tasks", "overview/_tasks.html", _tasks, seconds=10),
     Panel("buckets", "Storage by bucket", "overview/_buckets.html", _buckets, seconds=10),
 )
 
