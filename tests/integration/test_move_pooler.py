@@ -11,10 +11,13 @@ from headrace.adapters.memory.clock import MemoryClock
 from headrace.adapters.postgres.database import Database
 from headrace.adapters.postgres.guarantee import guarantee_of
 from headrace.adapters.postgres.move import PostgresMoveEvents, PostgresMoveQueue
+from headrace.adapters.postgres.task_move import PostgresMoveTasks
 from headrace.adapters.sql.move import SqlMoveInto
 from headrace.kit.ids import uuid7
 from headrace.model.block import Block
 from headrace.model.move import EventPage, Memory, Remembered, RememberedPage, TablePage
+from headrace.model.task import Status, Task, TaskQueue
+from headrace.model.task_move import MovedTask, TaskPage, TaskSettings
 from tests.contract.batches import NOON, batch_of, event
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Cluster
@@ -46,6 +49,15 @@ async def test_every_part_moves_through_a_pooler(pooled_url: str) -> None:
     await queue.replace(_pages([Block(uuid7(NOON), b"x", 1)]))
     assert await queue.count() == 1
     await queue.close()
+
+    tasks = await PostgresMoveTasks.open(pooled_url, clock)
+    settings = TaskSettings([TaskQueue("default")], last_lease=7)
+    await tasks.begin("a", settings)
+    task = Task(uuid7(NOON), "add", "ada", NOON, Status.QUEUED, b"{}", "default", 5, 0, 5)
+    await tasks.write(TaskPage(0, 1, [MovedTask(task)]))
+    await tasks.finish(settings)
+    assert (await tasks.totals()).tasks == 1
+    await tasks.close()
 
     control = await SqlMoveInto.open(pooled_url, clock)
     await control.finish("a", _nothing(), {"buckets": 3}, "s" * 43)

@@ -17,7 +17,7 @@ from headrace.wiring.urls import Urls
 
 _OLDEST = 150_000
 _CLOCKS_APART = 2.0  # seconds: a lease is 15, and people compare times of events with those of logs
-_PROMISES = {"queue": "202", "events": "201"}
+_PROMISES = {"queue": "202", "events": "201"}  # tasks answer 202 as well: the same word for the same commit
 _MIB = 1024 * 1024
 
 
@@ -56,11 +56,13 @@ def postgres(settings: Settings) -> Iterator[Finding]:
 
 def _places(urls: Urls) -> list[_Place]:
     parts: dict[str, list[str]] = {}
-    for part, url in (("control", urls.control), ("queue", urls.queue), ("events", urls.events)):
+    named = (("control", urls.control), ("queue", urls.queue), ("events", urls.events), ("tasks", urls.tasks))
+    for part, url in named:
         if url:
             parts.setdefault(url, []).append(part)
     places = [
-        _Place(url, "database" if len(names) == 3 else ", ".join(names), tuple(names)) for url, names in parts.items()
+        _Place(url, "database" if len(names) == len(named) else ", ".join(names), tuple(names))
+        for url, names in parts.items()
     ]
     places += [_Place(url, f"shard {number}", ("events",)) for number, url in enumerate(urls.shards, 1)]
     places += [_Place(url, f"replica {number}", (), True) for number, url in enumerate(urls.replicas, 1)]
@@ -86,7 +88,7 @@ def _database(place: _Place, found: Inspected, settings: Settings) -> Iterator[F
         yield Finding(Grade.FAIL, place.name, "is a replica, which takes no writes", advice)
         return
     yield _durability(place, found)
-    if "events" in place.parts:
+    if {"events", "tasks"} & {*place.parts}:
         yield _trigrams(place, found)
     yield _connections(place, found, settings)
     yield _pooler(place, found, settings)
@@ -122,16 +124,16 @@ def _durability(place: _Place, found: Inspected) -> Finding:
 
 
 def _trigrams(place: _Place, found: Inspected) -> Finding:
-    slow = "without it `q` reads every event of its time range"
+    slow = "without it `q` reads every event of its time range, and every task"
     if not found.has_trigrams:
         how = "CREATE EXTENSION pg_trgm" if found.may_have_trigrams else "install it (postgresql-contrib), as superuser"
         can = "may be made" if found.may_have_trigrams else "not there, and may not be made"
         if found.may_have_trigrams and not found.layouts:
             return _of(place, Grade.OK, "pg_trgm", "will be made at the first start")
         return _of(place, Grade.WARN, "pg_trgm", can, f"{how}; {slow}")
-    if not found.has_search_index:
-        index = "CREATE INDEX events_search_idx ON events USING gin (search gin_trgm_ops)"
-        return _of(place, Grade.WARN, "pg_trgm", "there, but its index is not", f"{index}; {slow}")
+    if found.unsearchable:
+        indexes = "; ".join(f"CREATE INDEX {index} USING gin (search gin_trgm_ops)" for index in found.unsearchable)
+        return _of(place, Grade.WARN, "pg_trgm", "there, but its index is not", f"{indexes}; {slow}")
     return _of(place, Grade.OK, "pg_trgm", "there")
 
 

@@ -36,7 +36,8 @@ def copy(
     """Copy everything from the data directory of a stopped server into an empty PostgreSQL.
 
     Ids, times and positions stay as they are; the data directory is not changed. Killed at any moment and run again it
-    goes on where it was. HEADRACE_CONTROL_URL, HEADRACE_EVENTS_URL and HEADRACE_QUEUE_URL place parts elsewhere.
+    goes on where it was. HEADRACE_CONTROL_URL, HEADRACE_EVENTS_URL, HEADRACE_QUEUE_URL and HEADRACE_TASKS_URL place
+    parts elsewhere.
     """
     from headrace.config import load
 

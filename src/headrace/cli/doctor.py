@@ -28,7 +28,7 @@ def doctor(
     key: Key = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Check versions, the safety of SQLite, disk, fsync, port, data directory, clock and limits of this machine.
+    """Check versions, the safety of SQLite, disk, fsync, port, data directory, clock, limits and handlers of tasks.
 
     On PostgreSQL also each database: its version and settings and what an acknowledgement is worth with them,
     connections, pooler, tables, clock, replicas. Each line is ok, warn or fail and says what to do. Exit status 1
@@ -41,9 +41,9 @@ def doctor(
     for finding in _findings(settings, Place(url, key, Path(settings.data_dir))):
         failed = failed or finding.grade == "fail"
         mark = typer.style(f"{finding.grade:<5}", fg=_COLOURS[finding.grade], bold=finding.grade == "fail")
-        typer.echo(f"{mark} {finding.subject:<18} {finding.found}")
+        typer.echo(f"{mark} {finding.subject:<22} {finding.found}")
         if finding.advice:
-            typer.echo(f"{'':<25}→ {finding.advice}")
+            typer.echo(f"{'':<29}→ {finding.advice}")
     if failed:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
@@ -59,12 +59,28 @@ def _findings(settings: Settings, place: Place) -> Iterator[Finding]:
     yield from presence.server(place, settings.host, settings.port)
     yield checks.open_files()
     yield checks.clock()
+    if settings.task_modules:
+        yield _handlers(settings)
     if any(url.get_secret_value() for url in (settings.database_url, *_parts(settings))):
         yield from _databases(settings)
 
 
+def _handlers(settings: Settings) -> Finding:
+    """Imports the modules as a server's start does: what they do then, they do here."""
+    from headrace.cli.checks import Finding, Grade
+    from headrace.errors import Unusable
+    from headrace.wiring.tasks import handlers
+
+    try:
+        names = sorted(handlers(settings).kinds())
+    except Unusable as exc:
+        advice = "mend it, or run this where the server is started: modules are looked for in the current directory"
+        return Finding(Grade.FAIL, "task modules", exc.detail, advice)
+    return Finding(Grade.OK, "task modules", f"handlers of {', '.join(names)}")
+
+
 def _parts(settings: Settings) -> tuple[SecretStr, ...]:
-    return settings.control_url, settings.events_url, settings.queue_url
+    return settings.control_url, settings.events_url, settings.queue_url, settings.tasks_url
 
 
 def _databases(settings: Settings) -> Iterator[Finding]:

@@ -1,24 +1,24 @@
 """Moves everything from one profile to another, in an order in which nothing can be half true.
 
-Events come first, then what the store remembers, dead letters and the queue; control data last, in the transaction
-that says that the move is finished. So a database whose move was cut off has no buckets and no keys: a server started
-on it too early is noticed, and the move goes on only where everything is as it left it.
+Events come first, then what the store remembers, dead letters, the queue and tasks; control data last, in the
+transaction that says that the move is finished. So a database whose move was cut off has no buckets and no keys: a
+server started on it too early is noticed, and the move goes on only where everything is as it left it.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 from headrace.errors import Conflict
+from headrace.kit.read_ahead import read_ahead
 from headrace.model.block import Block
 from headrace.model.move import Memory
+from headrace.operations.task_move import TaskMove
+from headrace.ports.clock import Clock
 from headrace.ports.dead_letters import DeadLetters
-from headrace.ports.move import ControlFrom, ControlInto, EventsFrom, EventsInto, QueueFrom, QueueInto
-
-T = TypeVar("T")
+from headrace.ports.move import ControlFrom, ControlInto, EventsFrom, EventsInto, QueueFrom, QueueInto, Watcher
+from headrace.ports.task_move import TasksFrom, TasksInto
 
 _LETTERS = 100  # at once: each may have a few hundred KiB
 _REMEMBERED = {Memory.BLOCKS: "stored blocks", Memory.IDS: "ids of clients"}
@@ -33,6 +33,7 @@ class From:
     events: EventsFrom
     queue: QueueFrom
     dead_letters: DeadLetters
+    tasks: TasksFrom
     secret: str | None
 
 
@@ -44,16 +45,7 @@ class Into:
     events: EventsInto
     queue: QueueInto
     dead_letters: DeadLetters
-
-
-class Watcher(Protocol):
-    """Told how far the move is."""
-
-    def stage(self, name: str, total: int | None, done: int = 0) -> None:
-        """From now on it is about this; `done` of `total` were there before."""
-
-    def advance(self, count: int) -> None:
-        """So many more."""
+    tasks: TasksInto
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +68,11 @@ class Outcome:
 class Move:
     """`run` as often as it takes: it goes on where it was, and does nothing once it is finished."""
 
-    def __init__(self, here: From, there: Into, watcher: Watcher) -> None:
+    def __init__(self, here: From, there: Into, clock: Clock, watcher: Watcher) -> None:
         self._here = here
         self._there = there
         self._watcher = watcher
+        self._tasks = TaskMove(here.tasks, there.tasks, clock, watcher)
 
     async def run(self) -> Outcome:
         """Raises Conflict where the other side has data that this move did not bring, Unusable where there is nothing
@@ -87,13 +80,14 @@ class Move:
         source = await self._here.control.source()
         if (finished := await self._there.control.finished_at(source)) is not None:
             return Outcome(finished_before=finished)
-        for into in (self._there.control, self._there.events, self._there.queue):
+        for into in (self._there.control, self._there.events, self._there.queue, self._there.tasks):
             await into.look(source)
         events = await self._events(source)
         await self._there.queue.begin(source)
         letters = await self._dead_letters()
         blocks = await self._blocks()
-        same = (*events, letters, blocks)
+        tasks = await self._about_tasks(source)
+        same = (*events, letters, blocks, *tasks)
         _check(same)
         return Outcome((*same, *await self._control(source)))
 
@@ -105,12 +99,12 @@ class Move:
         watcher.stage("events", sum(counts.buckets.values()), sum((await there.counts()).values()))
         if reached["events"] > counts.last_seq:
             raise Conflict(_CHANGED)
-        async for page in _ahead(here.pages(reached["events"])):
+        async for page in read_ahead(here.pages(reached["events"])):
             await there.write(page)
             watcher.advance(len(page.seqs))
         for memory in Memory:
             watcher.stage(_REMEMBERED[memory], None)
-            async for remembered in _ahead(here.remembered(memory, reached[memory])):
+            async for remembered in read_ahead(here.remembered(memory, reached[memory])):
                 await there.remember(memory, remembered)
                 watcher.advance(sum(entry.length for entry in remembered.entries))
         await there.finish(counts.last_seq)
@@ -138,6 +132,14 @@ class Move:
             yield page
             self._watcher.advance(len(page))
 
+    async def _about_tasks(self, source: str) -> tuple[Line, ...]:
+        here, there = await self._tasks.run(source)
+        return (
+            Line("tasks", here.tasks, there.tasks),
+            Line("schedules", here.schedules, there.schedules),
+            Line("changes of tasks", here.changes, there.changes),
+        )
+
     async def _control(self, source: str) -> list[Line]:
         here, there = self._here.control, self._there.control
         counts = await here.counts()
@@ -159,14 +161,3 @@ def _check(lines: Sequence[Line]) -> None:
     for line in lines:
         if line.here != line.there:
             raise Conflict(f"{line.name}: {line.here} here, {line.there} in the database. {_CHANGED}")
-
-
-async def _ahead(pages: AsyncIterator[T]) -> AsyncIterator[T]:
-    """While one page is stored, the next is read."""
-    reading = asyncio.ensure_future(anext(pages, None))
-    try:
-        while (page := await asyncio.shield(reading)) is not None:
-            reading = asyncio.ensure_future(anext(pages, None))
-            yield page
-    finally:
-        await asyncio.gather(reading, return_exceptions=True)  # a thread that reads cannot be called off

@@ -31,6 +31,8 @@ _ON_SERVER = (
     "The data is on a database server: restore it with pg_restore, and start Headrace with the restored database "
     "(docs/howto/back-up-and-restore.md)."
 )
+_MAY_LACK = frozenset(("tasks.db",))
+"""A backup by a version before tasks has none: an empty file, which the next start fills, takes their place."""
 _CLEARED = ".cleared"
 _RESERVE = 64 * 1024 * 1024  # bytes of disk that a restore leaves to the running server
 _MOST_MANIFEST = 1024 * 1024
@@ -45,7 +47,7 @@ class Staged:
 
 
 class Restore:
-    """`names`: the files that a backup of this profile has, all of them and no other."""
+    """`names`: the files that a backup of this profile has, all of them (but for _MAY_LACK) and no other."""
 
     def __init__(
         self,
@@ -102,8 +104,10 @@ class Restore:
             digest = await _to_disk(reader, member, staging / member.name)
             found[member.name] = {"bytes": member.size, "sha256": digest}
         _check_manifest(manifest, found)
-        if missing := self._names - found.keys():
+        if missing := self._names - found.keys() - _MAY_LACK:
             raise Invalid(f"The backup lacks {', '.join(sorted(missing))}.", code="bad-backup")
+        for name in _MAY_LACK - found.keys():
+            (staging / name).touch(mode=0o600)
         return Staged(len(found), sum(int(str(file["bytes"])) for file in found.values()))
 
     def _check(self, member: Member, found: dict[str, dict[str, object]]) -> None:

@@ -101,3 +101,13 @@ class ControlInto(Into, Protocol):
 
     async def counts(self) -> Mapping[str, int]:
         """Rows by table."""
+
+
+class Watcher(Protocol):
+    """Told how far the move is."""
+
+    def stage(self, name: str, total: int | None, done: int = 0) -> None:
+        """From now on it is about this; `done` of `total` were there before."""
+
+    def advance(self, count: int) -> None:
+        """So many more."""

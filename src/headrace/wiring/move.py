@@ -13,14 +13,16 @@ from headrace.adapters.sql.database import ControlDatabase
 from headrace.adapters.sql.move import SqlMoveControl
 from headrace.adapters.sqlite.dead_letters import SqliteDeadLetters
 from headrace.adapters.sqlite.move import SqliteMoveQueue
+from headrace.adapters.sqlite.task_move import SqliteMoveTasks
 from headrace.adapters.system.clock import SystemClock
 from headrace.adapters.system.directory_lock import DirectoryLock
 from headrace.adapters.system.key_file import SystemKeyFile
 from headrace.config import Settings
 from headrace.errors import Unusable
-from headrace.operations.move import From, Into, Move, Watcher
+from headrace.operations.move import From, Into, Move
 from headrace.operations.restore import READY
 from headrace.ports.clock import Clock
+from headrace.ports.move import Watcher
 from headrace.wiring.urls import Urls, control_file_url
 
 _FILES = ("control.db", "events.duckdb", "queue.db", "dead-letters.db")
@@ -35,11 +37,12 @@ async def moving(settings: Settings, watcher: Watcher) -> AsyncIterator[Move]:
     data = settings.data_dir
     _check(data)
     os.umask(0o077)
+    clock = SystemClock()
     async with AsyncExitStack() as stack:
         stack.enter_context(DirectoryLock(data, wait=0))
         here = await _open_from(settings, stack)
-        there = await _open_into(urls, SystemClock(), stack)
-        yield Move(here, there, watcher)
+        there = await _open_into(urls, clock, stack)
+        yield Move(here, there, clock, watcher)
 
 
 def _check(data: Path) -> None:
@@ -66,13 +69,17 @@ async def _open_from(settings: Settings, stack: AsyncExitStack) -> From:
     stack.push_async_callback(events.close)
     dead_letters = await SqliteDeadLetters.open(data / "dead-letters.db")
     stack.push_async_callback(dead_letters.close)
+    tasks = await SqliteMoveTasks.open(data / "tasks.db")
+    stack.push_async_callback(tasks.close)
     secret = None if settings.secret_key.get_secret_value() else SystemKeyFile(data / "secret.key").read()
-    return From(SqlMoveControl(control), events, SqliteMoveQueue(data / "queue.db"), dead_letters, secret)
+    queue = SqliteMoveQueue(data / "queue.db")
+    return From(SqlMoveControl(control), events, queue, dead_letters, tasks, secret)
 
 
 async def _open_into(urls: Urls, clock: Clock, stack: AsyncExitStack) -> Into:
     from headrace.adapters.postgres.dead_letters import PostgresDeadLetters
     from headrace.adapters.postgres.move import PostgresMoveEvents, PostgresMoveQueue
+    from headrace.adapters.postgres.task_move import PostgresMoveTasks
     from headrace.adapters.sql.move import SqlMoveInto
 
     control = await SqlMoveInto.open(urls.control, clock)
@@ -83,4 +90,6 @@ async def _open_into(urls: Urls, clock: Clock, stack: AsyncExitStack) -> Into:
     stack.push_async_callback(queue.close)
     dead_letters = await PostgresDeadLetters.open(urls.queue, clock)
     stack.push_async_callback(dead_letters.close)
-    return Into(control, events, queue, dead_letters)
+    tasks = await PostgresMoveTasks.open(urls.tasks, clock)
+    stack.push_async_callback(tasks.close)
+    return Into(control, events, queue, dead_letters, tasks)

@@ -78,7 +78,7 @@ def build_tasks(settings: Settings, ports: Adapters, batcher: Batcher, reading: 
     tasks, clock, metrics = ports.tasks, ports.clock, ports.metrics
     house = build_house(_house_needs(ports, reading))
     kinds = {
-        **_handlers(settings).kinds(),
+        **handlers(settings).kinds(),
         **{name: kind for name, (kind, _) in house.items()},
         BULK_TYPE: bulk_kind(),
     }
@@ -161,7 +161,8 @@ def _crews(features: TaskFeatures, settings: Settings, clock: Clock) -> Sequence
     return children, HouseCrew(features.house, clock, at_once=_HOUSE, timeouts=timeouts)
 
 
-def _handlers(settings: Settings) -> Registry:
+def handlers(settings: Settings) -> Registry:
+    """The built-in ones and those of the modules that the settings name. Raises Unusable."""
     return load(_names(settings.task_modules), _names(settings.outbound_networks))
 
 

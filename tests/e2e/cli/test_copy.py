@@ -14,10 +14,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
+from headrace.adapters.sqlite.move import SqliteMoveQueue
+from headrace.adapters.sqlite.tasks import SqliteTasks
+from headrace.model.task_journal import Line
 from tests.e2e.cli.command import Cli, arguments, environment
 from tests.e2e.conftest import TestBucket
 from tests.e2e.test_tail import tail
@@ -31,6 +35,7 @@ EMBEDDED = {"HEADRACE_DATABASE_URL": "", **ONE_NAME}
 EVENTS = 25_000  # two pages of a copy
 LAST_DAYS = 5
 UNDRAINED = 300
+WAITING = 12_000  # tasks: three pages of a copy
 ODD = {"n": 10**400, "text": 'a "quoted" \\ backslash, \u00fc\u0130 and \U0001f600', "deep": {"list": [1, None, True]}}
 
 
@@ -44,6 +49,9 @@ class Source:
     lines: dict[str, list[str]]
     position: int
     saved: dict[str, str]
+    tasks: list[dict[str, Any]]
+    """As the twin's server said, none of them running."""
+    blocks: int
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +80,9 @@ def _filled(server: Server) -> Source:
     server.stop()
     _keep_a_search(server.data_dir, user)
     _leave_undrained(server)
-    return Source(server.data_dir, user, key, _lines_once_drained(server), position, _digests(server.data_dir))
+    lines, tasks = _twin_says(server)
+    blocks = asyncio.run(_blocks_in(server.data_dir))
+    return Source(server.data_dir, user, key, lines, position, _digests(server.data_dir), tasks, blocks)
 
 
 def _record(admin: httpx2.Client) -> int:
@@ -110,17 +120,67 @@ def _leave_undrained(server: Server) -> None:
         for number in range(UNDRAINED):
             sent = {"message": f"waiting {number}", "level": "error"}
             assert admin.post("/v1/buckets/billing/events", json=sent).status_code == 202
+        _leave_tasks(admin)
     server.kill()
+    asyncio.run(_leave_a_line(server.data_dir))
 
 
-def _lines_once_drained(server: Server) -> dict[str, list[str]]:
-    """What a server on a copy of the files answers, once it has drained."""
+def _leave_tasks(admin: httpx2.Client) -> None:
+    """Of every kind, more than one page of them, and one of them leased."""
+    assert admin.patch("/v1/queues/slow", json={"paused": True, "concurrency": 3}).status_code == 200
+    for sent in (
+        {"type": "add", "args": {"a": 5, "b": 10}, "idempotency_key": "sum"},
+        {"type": "leased", "queue": "hands", "idempotency_key": "leased"},
+        {"type": "later", "delay": "30d"},
+        {"type": "slow", "queue": "slow", "priority": 9, "max_attempts": 7},
+        *({"type": "keyed", "concurrency_key": "k", "args": {"n": n}} for n in range(3)),
+    ):
+        assert admin.post("/v1/tasks", json=sent).status_code == 202
+    many = "\n".join(json.dumps({"type": "by-hand", "args": {"n": n}}) for n in range(WAITING))
+    sent = admin.post("/v1/tasks/batch", content=many, headers={"content-type": "application/x-ndjson"})
+    assert sent.json()["accepted"] == WAITING
+    nightly = {"name": "nightly", "cron": "0 3 29 2 *", "timezone": "Europe/Berlin", "task": {"type": "by-hand"}}
+    assert admin.post("/v1/schedules", json=nightly).status_code == 201
+    done = admin.get("/v1/tasks", params={"type": "add"}).json()["tasks"][0]["id"]
+    assert admin.get(f"/v1/tasks/{done}", params={"wait": "20s"}).json()["result"] == 15
+    assert len(admin.post("/v1/queues/hands/lease", json={"lease_seconds": 1}).json()["tasks"]) == 1
+
+
+async def _leave_a_line(data: Path) -> None:
+    """In the journal; the rest of it is among the blocks that wait, or about to be."""
+    tasks = await SqliteTasks.open(data / "tasks.db")
+    await tasks.log([Line(1, "by-hand", "default", "nobody", 1, time.time_ns() // 1_000, "info", "not forwarded yet")])
+    await tasks.close()
+
+
+async def _blocks_in(data: Path) -> int:
+    return await SqliteMoveQueue(data / "queue.db").count()
+
+
+def _twin_says(server: Server) -> tuple[dict[str, list[str]], list[dict[str, Any]]]:
+    """What a server on a copy of the files answers, once it has drained, and the lease has run out."""
     twin = Server(server.data_dir.parent / "twin", env=EMBEDDED)
     shutil.copytree(server.data_dir, twin.data_dir)
     try:
-        return _exported(twin.start())
+        lines = _exported(twin.start())
+        with twin.client() as admin:
+            while admin.get("/v1/tasks", params={"type": "leased"}).json()["tasks"][0]["status"] == "running":
+                time.sleep(0.2)
+            return lines, _tasks(admin)
     finally:
         twin.close()
+
+
+def _tasks(admin: httpx2.Client) -> list[dict[str, Any]]:
+    """Those that this test made, whatever the house made beside them."""
+    found = []
+    for kind in ("add", "leased", "later", "slow", "keyed", "by-hand"):
+        page: dict[str, Any] = {"next_cursor": None}
+        while "next_cursor" in page:
+            cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else {}
+            page = admin.get("/v1/tasks", params={"type": kind, "limit": 1000, **cursor}).json()
+            found += page["tasks"]
+    return found
 
 
 def _exported(server: Server) -> dict[str, list[str]]:
@@ -212,6 +272,37 @@ def _answers_as_before(source: Source, server: Server) -> None:
         assert person_.get("/v1/buckets/billing/events").status_code == 200, "signed by the same key as before"
 
 
+def test_tasks_go_on_where_the_copy_is_served(source: Source, copied: str, tmp_path: Path) -> None:
+    server = _server_on(copied, tmp_path / "elsewhere")
+    try:
+        server.start()
+        with server.client(key=(source.data / "admin.key").read_text().strip()) as admin:
+            _tasks_go_on(source, admin)
+            told = TestBucket(admin, "_tasks")
+            Cli(server).settle()
+            leased = next(task["id"] for task in source.tasks if task["type"] == "leased")
+            events = told.list(**{"attr.task_id": leased})
+            assert [event["action"] for event in reversed(events)][:3] == ["task.queued", "task.running", "task.queued"]
+    finally:
+        server.close()
+
+
+def _tasks_go_on(source: Source, admin: httpx2.Client) -> None:
+    assert _tasks(admin) == source.tasks
+    repeated = {"type": "add", "args": {"a": 5, "b": 10}, "idempotency_key": "sum"}
+    again = admin.post("/v1/tasks", json=repeated)
+    assert (again.status_code, again.json()["result"]) == (200, 15)
+    queues = {queue["name"]: queue for queue in admin.get("/v1/queues").json()["queues"]}
+    assert (queues["slow"]["paused"], queues["slow"]["concurrency"]) == (True, 3)
+    assert queues["default"]["depth"] == WAITING + 3
+    names = [one["name"] for one in admin.get("/v1/schedules").json()["schedules"]]
+    assert names.count("nightly") == 1
+    leased = admin.post("/v1/queues/default/lease", json={"max": 10, "types": ["keyed"]}).json()["tasks"]
+    assert [task["args"]["n"] for task in leased] == [0]
+    (last,) = admin.post("/v1/queues/hands/lease", json={}).json()["tasks"]
+    assert last["attempt"] == 2
+
+
 def test_a_copy_has_what_no_answer_shows(copied: str, postgres: Cluster) -> None:
     database = copied.rsplit("/", 1)[1]
     assert postgres.sql("SELECT name, query FROM saved_searches", database=database) == [("errors", "min_level=error")]
@@ -228,7 +319,13 @@ def test_a_copy_has_what_no_answer_shows(copied: str, postgres: Cluster) -> None
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("points", [("remembered", "before_finish"), ("queue", "after_finish")])
+@pytest.mark.parametrize(
+    "points",
+    [
+        ("remembered", "before_finish"), ("queue", "after_finish"),
+        ("task_journal", "tasks_before_commit", "tasks_after_commit", "tasks_before_finish", "tasks_after_finish"),
+    ],
+)  # fmt: skip
 def test_a_copy_that_is_killed_after_the_events_ends_the_same(
     source: Source, postgres: Cluster, postgres_url: str, points: tuple[str, ...]
 ) -> None:
@@ -273,9 +370,35 @@ def _is_whole(source: Source, postgres: Cluster, url: str) -> None:
         database=database,
     )
     assert count == distinct == stored
-    assert postgres.sql("SELECT count(*) FROM queue_blocks", database=database) == [(UNDRAINED,)]
+    assert postgres.sql("SELECT count(*) FROM queue_blocks", database=database) == [(source.blocks,)]
     assert postgres.sql("SELECT count(*) FROM dead_letters", database=database) == [(1,)]
+    _has_every_task_once(source, postgres, database)
     assert _digests(source.data) == source.saved
+
+
+def _has_every_task_once(source: Source, postgres: Cluster, database: str) -> None:
+    wanted = {task["id"] for task in source.tasks}
+    found = [str(one) for (one,) in postgres.sql(
+        "SELECT id FROM tasks UNION ALL SELECT id FROM task_history", database=database
+    )]  # fmt: skip
+    assert len(found) == len(set(found))
+    assert wanted <= set(found)
+    counted = postgres.sql(
+        "SELECT status, sum(number)::bigint FROM task_counts GROUP BY 1 HAVING sum(number) > 0 ORDER BY 1",
+        database=database,
+    )
+    assert counted == postgres.sql(
+        "SELECT least(state, 1), count(*) FROM tasks GROUP BY 1 UNION ALL "
+        "SELECT status, count(*) FROM task_history GROUP BY 1 ORDER BY 1",
+        database=database,
+    )
+    waiting = postgres.sql("SELECT count(*) FROM task_ready", database=database)
+    assert waiting == postgres.sql("SELECT count(*) FROM tasks WHERE state = 1", database=database)
+    assert postgres.sql("SELECT name FROM task_queues WHERE paused", database=database) == [("slow",)]
+    assert postgres.sql("SELECT count(*) FROM task_schedules WHERE name = 'nightly'", database=database) == [(1,)]
+    told = postgres.sql("SELECT sum(number)::bigint, count(DISTINCT first_id) FROM task_journal", database=database)
+    assert told[0][0] >= 2, "the line that was left, and that the leased one is queued again"
+    assert told[0][1] == postgres.sql("SELECT count(*) FROM task_journal", database=database)[0][0]
 
 
 def test_a_server_on_the_directory_keeps_a_copy_away(source: Source, tmp_path: Path, postgres_url: str) -> None:

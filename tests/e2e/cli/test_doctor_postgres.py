@@ -31,8 +31,8 @@ def doctor(data: Path, *, expect: int = 0, **settings: str) -> Lines:
             grade, found = lines[subject]
             lines[subject] = grade, f"{found} {line.strip()}"
         else:
-            subject = line[6:25].strip()
-            lines[subject] = line[:5].strip(), line[25:].strip()
+            subject = line[6:28].strip()
+            lines[subject] = line[:5].strip(), line[28:].strip()
     return lines
 
 
@@ -65,8 +65,16 @@ def test_a_server_without_fsync_fails(tmp_path: Path, postgres_url: str) -> None
 def test_parts_of_their_own_promise_their_own(tmp_path: Path, safe: Cluster) -> None:
     one, other = safe.create_database(), safe.create_database()
     lines = doctor(tmp_path, HEADRACE_DATABASE_URL=one, HEADRACE_QUEUE_URL=other)
-    assert {"control, events", "queue"} <= lines.keys()
-    assert "queue: 202 means" in lines["durability"][1] or "control, events: 201 means" in lines["durability"][1]
+    assert {"control, events, tasks", "queue"} <= lines.keys()
+    assert "queue: 202 means" in lines["durability"][1] or "control, events, tasks: 201 means" in lines["durability"][1]
+
+
+def test_tasks_in_a_database_of_their_own_are_looked_at(tmp_path: Path, safe: Cluster) -> None:
+    place = {"HEADRACE_TASKS_URL": "postgresql://127.0.0.1:1/name"}
+    lines = doctor(tmp_path, expect=1, HEADRACE_DATABASE_URL="", **place)
+    assert lines["tasks"][0] == "fail"
+    lines = doctor(tmp_path, expect=1, HEADRACE_DATABASE_URL=safe.create_database(), **place)
+    assert (lines["tasks"][0], lines["control, queue, events"][0]) == ("fail", "ok")
 
 
 def test_no_answer_a_replica_in_its_place_and_a_bad_url_fail(tmp_path: Path, safe: Cluster) -> None:
@@ -86,10 +94,12 @@ def test_tables_are_those_of_this_program_once_a_server_made_them(tmp_path: Path
     assert doctor(tmp_path / "data", HEADRACE_DATABASE_URL=url)["tables"] == ("ok", "up to date")
     name = url.rsplit("/", 1)[1]
     safe.sql("UPDATE headrace_layout SET version = 0 WHERE part = 'queue'", database=name)
-    safe.sql("DROP INDEX events_search_idx", database=name)
+    for index in ("events_search_idx", "task_history_search"):
+        safe.sql(f"DROP INDEX {index}", database=name)
     lines = doctor(tmp_path / "data", HEADRACE_DATABASE_URL=url)
     assert lines["tables"][0] == "warn"
-    assert "CREATE INDEX events_search_idx" in lines["pg_trgm"][1]
+    for index in ("events_search_idx ON events", "task_history_search ON task_history"):
+        assert f"CREATE INDEX {index} USING gin" in lines["pg_trgm"][1]
 
 
 def test_a_pooler_is_noticed_and_what_the_direct_url_is_good_for(tmp_path: Path, safe: Cluster) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,37 @@ def test_a_backup_can_be_restored_without_a_server(server: Server, tmp_path: Pat
 
 
 @pytest.mark.embedded("a backup copies files")
+def test_tasks_and_schedules_are_in_a_backup_and_one_from_before_them_has_none(server: Server, tmp_path: Path) -> None:
+    cli = Cli(server)
+    with server.client() as admin:
+        made = admin.post("/v1/tasks", json={"type": "by-hand", "idempotency_key": "once"}).json()
+        nightly = {"name": "nightly", "cron": "0 3 * * *", "task": {"type": "by-hand"}}
+        assert admin.post("/v1/schedules", json=nightly).status_code == 201
+        folder = Path(cli("backup", tmp_path / "backups").stdout.decode().strip())
+        assert admin.post(f"/v1/tasks/{made['id']}/cancel").status_code == 200
+        assert admin.delete(f"/v1/schedules/{admin.get('/v1/schedules').json()['schedules'][0]['id']}").is_success
+    cli("restore", folder, "--yes")
+    assert _tasks_of(server) == [(made["id"], "queued")]
+    _without_tasks(folder)
+    cli("restore", folder, "--yes")
+    assert _tasks_of(server) == []
+
+
+def _tasks_of(server: Server) -> list[tuple[str, str]]:
+    with server.client() as admin:
+        tasks = admin.get("/v1/tasks", params={"type": "by-hand"}).json()["tasks"]
+        return [(task["id"], task["status"]) for task in tasks]
+
+
+def _without_tasks(folder: Path) -> None:
+    """As a backup was before there were tasks."""
+    (folder / "tasks.db").unlink()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["files"]["tasks.db"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.embedded("a backup copies files")
 def test_what_is_no_whole_backup_is_refused(server: Server, tmp_path: Path) -> None:
     cli = Cli(server)
     folder = Path(cli("backup", tmp_path / "backups").stdout.decode().strip())
@@ -68,7 +100,7 @@ def test_a_restore_asks_first(server: Server, tmp_path: Path) -> None:
 @pytest.mark.embedded("the servers of these tests run without fsync: test_doctor_postgres.py has one of its own")
 def test_doctor_looks_at_everything_and_finds_the_server(cli: Cli) -> None:
     lines = cli("doctor").stdout.decode().splitlines()
-    found = {line[6:24].strip(): line[:5].strip() for line in lines if not line.startswith(" ")}
+    found = {line[6:28].strip(): line[:5].strip() for line in lines if not line.startswith(" ")}
     assert {"python", "apsw", "duckdb", "sqlite (queue)", "data directory", "fsync", "server"} <= found.keys()
     assert "fail" not in found.values()
     assert any(f"served by process {cli.server.process.pid}" in line for line in lines if cli.server.process)
@@ -77,6 +109,15 @@ def test_doctor_looks_at_everything_and_finds_the_server(cli: Cli) -> None:
 def test_doctor_fails_when_another_program_has_the_port(cli: Cli, tmp_path: Path) -> None:
     done = cli("doctor", "--port", cli.server.port, "--data-dir", tmp_path / "new", expect=1)
     assert b"another Headrace answers there" in done.stdout
+
+
+def test_doctor_says_whether_the_modules_of_handlers_can_be_imported(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text('from headrace.handlers import task\n\n@task("mine")\ndef mine(): ...\n')
+    words = ("doctor", "--port", 0, "--data-dir", tmp_path)
+    good = cli(*words, HEADRACE_TASK_MODULES="mine", PYTHONPATH=str(tmp_path), HEADRACE_DATABASE_URL="")
+    assert b"handlers of add, http.request, mine" in good.stdout
+    bad = cli(*words, HEADRACE_TASK_MODULES="mine,nowhere", PYTHONPATH=str(tmp_path), expect=1)
+    assert b"cannot import nowhere: ModuleNotFoundError" in bad.stdout
 
 
 def test_doctor_fails_on_a_key_that_others_may_read(cli: Cli, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from headrace.operations.backup import MANIFEST, TEMPORARY, Backup
 from headrace.operations.restore import READY, REPLACED, STAGING, Restore, swap_in
 from tests.unit.operations.fakes import ADMIN, Audit, Clock, FileSnapshot
 
-FILES = {"queue.db": b"q" * 700_000, "events.duckdb": b"events", "control.db": b""}
+FILES = {"tasks.db": b"tasks", "queue.db": b"q" * 700_000, "events.duckdb": b"events", "control.db": b""}
 
 
 class World:
@@ -73,7 +73,7 @@ async def test_a_backup_is_a_tar_that_any_tool_reads_with_a_manifest_at_its_end(
 
 async def test_the_snapshots_are_taken_in_the_order_given(world: World) -> None:
     await world.made()
-    assert world.order == ["queue.db", "events.duckdb", "control.db"]
+    assert world.order == ["tasks.db", "queue.db", "events.duckdb", "control.db"]
 
 
 async def test_a_backup_leaves_nothing_behind_even_when_the_client_hangs_up(world: World) -> None:
@@ -102,9 +102,19 @@ async def test_what_was_backed_up_is_restored_however_the_bytes_come_in(world: W
         small = [FileSnapshot(name, content[:2000]) for name, content in FILES.items()]
         world.backup = Backup(small, world.directory, Clock(), world.audit, "0")
     staged = await world.staged(await world.made(), step)
-    assert staged.files == 3
+    assert staged.files == 4
     assert sorted(path.name for path in (world.directory / READY).iterdir()) == sorted(FILES)
     assert not (world.directory / STAGING).exists()
+
+
+async def test_a_backup_from_before_tasks_is_restored_without_any(world: World) -> None:
+    older = [FileSnapshot(name, content) for name, content in FILES.items() if name != "tasks.db"]
+    world.backup = Backup(older, world.directory, Clock(), world.audit, "0")
+    (world.directory / "tasks.db").write_bytes(b"of now")
+    assert (await world.staged(await world.made())).files == 3
+    assert swap_in(world.directory)
+    assert (world.directory / "tasks.db").read_bytes() == b"", "which the start fills"
+    assert (world.directory / REPLACED / "tasks.db").read_bytes() == b"of now"
 
 
 async def test_a_backup_that_was_unpacked_and_packed_again_with_other_tools_is_taken(world: World) -> None:
@@ -113,7 +123,7 @@ async def test_a_backup_that_was_unpacked_and_packed_again_with_other_tools_is_t
     for info, _ in members:
         info.mtime = 1_700_000_000.5  # type: ignore[assignment]  # what tarfile.add puts into an extended header
     again = _tar((_info("./", tarfile.DIRTYPE), b""), *members, form=tarfile.PAX_FORMAT)
-    assert (await world.staged(again)).files == 3
+    assert (await world.staged(again)).files == 4
 
 
 HOSTILE: list[tuple[str, Callable[[bytes], bytes], type[HeadraceError]]] = [

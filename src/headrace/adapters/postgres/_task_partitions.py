@@ -45,7 +45,7 @@ class Partitions:
         """Those of today and tomorrow, in transactions of their own."""
         for day in _days(now):
             if day not in self._known:
-                await _make(connection, day)
+                await make(connection, day)
                 self._known.add(day)
 
 
@@ -54,7 +54,8 @@ def _days(now: int) -> list[date]:
     return [today + timedelta(days) for days in _AHEAD if today > _FIRST_DAY]
 
 
-async def _make(connection: Connection, day: date) -> None:
+async def make(connection: Connection, day: date) -> None:
+    """That of this day, unless it is there, or somebody reads for long."""
     table, (begin, end) = Identifier(name_of(day)), _bounds(day)
     within = SQL("id >= {} AND id < {}").format(begin, end)
     try:

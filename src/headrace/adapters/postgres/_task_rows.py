@@ -60,7 +60,11 @@ def words_of(kind: str, args: bytes) -> str:
 
 def said(outcome: Outcome) -> str:
     """What `q` looks through of an outcome."""
-    return joined((_beginning(outcome.result or b""), stored_text((outcome.error or "")[:SEARCHED_CHARS])))
+    return words_of_outcome(outcome.result, outcome.error)
+
+
+def words_of_outcome(result: bytes | None, error: str | None) -> str:
+    return joined((_beginning(result or b""), stored_text((error or "")[:SEARCHED_CHARS])))
 
 
 def _beginning(json: bytes) -> str:

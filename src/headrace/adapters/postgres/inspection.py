@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from headrace.adapters.postgres._queue_tables import LAYOUT as QUEUE
+from headrace.adapters.postgres._task_tables import LAYOUT as TASKS
 from headrace.adapters.postgres.database import Connection, conninfo
 from headrace.adapters.postgres.guarantee import SETTINGS, Durability
 from headrace.adapters.postgres.layout import Layout
@@ -19,7 +20,9 @@ from headrace.adapters.postgres.schema import LAYOUT as EVENTS
 from headrace.errors import Unavailable
 from headrace.kit.first_line import first_line
 
-LAYOUTS: Mapping[str, Sequence[Layout]] = {"control": (LIMITER,), "events": (EVENTS,), "queue": (QUEUE,)}
+LAYOUTS: Mapping[str, Sequence[Layout]] = {
+    "control": (LIMITER,), "events": (EVENTS,), "queue": (QUEUE,), "tasks": (TASKS,),
+}  # fmt: skip
 """What each part keeps in its database, beside the control data's own tables."""
 
 _SECONDS = 5.0
@@ -32,7 +35,9 @@ SELECT extract(epoch FROM clock_timestamp())::float8, pg_backend_pid(), pg_is_in
     EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'),
     EXISTS (SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm')
         AND has_database_privilege(current_database(), 'CREATE'),
-    to_regclass('events_search_idx') IS NOT NULL OR to_regclass('events') IS NULL,
+    (SELECT coalesce(array_agg(index || ' ON ' || searched), '{}') FROM (VALUES
+        ('events_search_idx', 'events'), ('tasks_search', 'tasks'), ('task_history_search', 'task_history')
+    ) AS wanted (index, searched) WHERE to_regclass(searched) IS NOT NULL AND to_regclass(index) IS NULL),
     to_regclass('headrace_layout') IS NOT NULL
 """
 _ASK_PLACE = """
@@ -63,8 +68,8 @@ class Inspected:
     """For users that are no superusers."""
     has_trigrams: bool
     may_have_trigrams: bool
-    has_search_index: bool
-    """Or has no events at all."""
+    unsearchable: Sequence[str]
+    """Indexes for `q` that tables lack which are there, such as `events_search_idx ON events`."""
     wal: int
     """The place in the log that is written, or on a replica replayed."""
     behind: float
@@ -97,7 +102,7 @@ async def _inspect(connection: Connection) -> Inspected:
     began, here = time.perf_counter(), time.time()
     row = await _row(connection, _ASK)
     took = time.perf_counter() - began
-    there, pid, is_replica, server, connections, has, may_have, has_index, has_layouts = row
+    there, pid, is_replica, server, connections, has, may_have, unsearchable, has_layouts = row
     wal, behind = await _row(connection, _ASK_PLACE)
     layouts: dict[str, int] = dict(await (await connection.execute(_ASK_LAYOUTS)).fetchall()) if has_layouts else {}
     info = connection.info
@@ -115,7 +120,7 @@ async def _inspect(connection: Connection) -> Inspected:
         max_connections=int(settings["max_connections"]) - int(settings["superuser_reserved_connections"]),
         has_trigrams=has,
         may_have_trigrams=may_have,
-        has_search_index=has_index,
+        unsearchable=unsearchable,
         wal=int(wal),
         behind=float(behind),
         layouts=layouts,

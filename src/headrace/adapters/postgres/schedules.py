@@ -20,7 +20,7 @@ from headrace.model.task import NewTask
 
 _SECONDS = 15.0
 _COLUMNS = "id, name, owner, cron, timezone, task, created_at, jitter, catch_up, enabled, next_at, last_at, last_task"
-_CREATE = f"""
+CREATE = f"""
     INSERT INTO task_schedules ({_COLUMNS})
     SELECT {", ".join(["%s"] * 13)} WHERE {WAITS_FOR_DISK}
 """
@@ -54,11 +54,7 @@ class PostgresSchedules:
 
     async def create(self, schedule: Schedule) -> None:
         """See the port."""
-        values = [getattr(schedule, name.strip()) for name in _COLUMNS.split(",")]
-        values[0] = rows.uuid(schedule.id)
-        values[8] = schedule.catch_up.value
-        values[12] = None if schedule.last_task is None else rows.uuid(schedule.last_task)
-        await self._change(_CREATE, values, schedule.name)
+        await self._change(CREATE, created(schedule), schedule.name)
 
     async def get(self, id: int) -> Schedule | None:
         """See the port."""
@@ -113,6 +109,15 @@ class PostgresSchedules:
                     await rows.fetch(connection, statement, values)
                 except errors.UniqueViolation as exc:
                     raise Conflict(f"there is a schedule named {name!r} already") from exc
+
+
+def created(schedule: Schedule) -> Sequence[object]:
+    """The values of CREATE."""
+    values = [getattr(schedule, name.strip()) for name in _COLUMNS.split(",")]
+    values[0] = rows.uuid(schedule.id)
+    values[8] = schedule.catch_up.value
+    values[12] = None if schedule.last_task is None else rows.uuid(schedule.last_task)
+    return values
 
 
 async def _fire(

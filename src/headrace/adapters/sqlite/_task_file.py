@@ -5,6 +5,8 @@ WAL and not exclusive: one connection writes, others read beside it. All of them
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -121,6 +123,27 @@ def open_to_read(path: Path, vfs: str | None = None) -> apsw.Connection:
     return connection
 
 
+def open_to_copy(path: Path) -> apsw.Connection:
+    """A connection that sees what is committed and leaves the file, its WAL and that one's index as they are: the lock
+    is exclusive, so that the index is made in memory.
+
+    Raises Unusable, NewerFormat or apsw.Error.
+    """
+    has_wal = path.with_name(path.name + "-wal").exists()
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        if has_wal:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA query_only = 1")
+        with _explaining(path):
+            _check_format(connection, path)
+    except BaseException:
+        connection.close(True)
+        raise
+    return connection
+
+
 def close_unsynced(connection: apsw.Connection) -> None:
     """Close it without a checkpoint."""
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -128,7 +151,7 @@ def close_unsynced(connection: apsw.Connection) -> None:
 
 
 def _set_up(connection: apsw.Connection, path: Path) -> None:
-    try:
+    with _explaining(path):
         connection.set_busy_timeout(_BUSY_MS)
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         _check_format(connection, path)
@@ -136,6 +159,12 @@ def _set_up(connection: apsw.Connection, path: Path) -> None:
             raise Unusable(f"{path}: SQLite cannot keep a WAL here")
         for setting in ("synchronous = FULL", "fullfsync = 1", "wal_autocheckpoint = 0"):
             connection.execute(f"PRAGMA {setting}")
+
+
+@contextmanager
+def _explaining(path: Path) -> Iterator[None]:
+    try:
+        yield
     except apsw.NotADBError as exc:
         raise Unusable(f"{path} is no task table of Headrace: move it away, or use another data directory") from exc
     except (apsw.BusyError, apsw.LockedError) as exc:

@@ -11,10 +11,10 @@ from headrace.adapters.sqlite._task_rows import COLUMNS, STATUSES, Lane3, task_o
 from headrace.model.task import Task, TaskCount, TaskQueue
 from headrace.model.task_journal import Entry
 
-_OF_TASK = "".join(f"t.{name.strip()}, " for name in COLUMNS.split(",")) + "l.queue, l.type, l.owner"
-TASK = f"SELECT {_OF_TASK} FROM tasks t JOIN lanes l ON l.lane = t.lane"  # noqa: S608 - constants
+OF_TASK = "".join(f"t.{name.strip()}, " for name in COLUMNS.split(",")) + "l.queue, l.type, l.owner"
+TASK = f"SELECT {OF_TASK} FROM tasks t JOIN lanes l ON l.lane = t.lane"  # noqa: S608 - constants
 _GET = f"{TASK} WHERE t.id = ?"
-_CALLBACKS = f"""SELECT {_OF_TASK} FROM tasks t INDEXED BY tasks_to_call_back JOIN lanes l ON l.lane = t.lane
+_CALLBACKS = f"""SELECT {OF_TASK} FROM tasks t INDEXED BY tasks_to_call_back JOIN lanes l ON l.lane = t.lane
     WHERE t.call_back = 1 ORDER BY t.seq LIMIT ?"""  # noqa: S608 - constants
 _JOURNAL = "SELECT seq, time, count, first_id, lines FROM journal ORDER BY seq LIMIT ?"
 _QUEUES = """SELECT q.name, q.paused, q.concurrency, q.rate_limit, total(l.queued), total(l.scheduled), total(l.running)

@@ -115,6 +115,10 @@ def _require_free(book: Book, owner: str, name: str, id: int) -> None:
         raise Conflict(f"there is a schedule named {name} already: choose another name, or change that one")
 
 
+def every(reader: apsw.Connection) -> list[Schedule]:
+    return _read(reader, _LIST, None)
+
+
 def _get(source: Book | apsw.Connection, id: int) -> Schedule | None:
     return next((_schedule(row) for row in source.execute(_GET, (id.to_bytes(16),))), None)
 
