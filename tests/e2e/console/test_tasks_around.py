@@ -149,9 +149,7 @@ def test_hostile_types_and_queues_are_refused_beside_their_field(user_page: Page
     assert_inert(user_page)
 
 
-def test_a_task_of_an_administrators_list_says_whose_it_is(
-    admin_page: Page, worker: Worker, user: Person, shared_server: Server
-) -> None:
+def test_a_task_of_an_administrators_list_says_whose_it_is(admin_page: Page, worker: Worker, user: Person) -> None:
     task_id = worker.submit()
     admin_page.goto(f"/tasks?queue={worker.queue}")
     expect(admin_page.locator(f"[data-task='{task_id}']")).to_contain_text(user.username)
