@@ -20,6 +20,7 @@ from headrace.cli.traffic import generate
 from headrace.kit.times import DAY, SECOND
 from tests.e2e.conftest import Event, TestBucket
 from tests.e2e.console.visits import NOBODY, Visit
+from tests.e2e.console.worker import Worker
 from tests.support.browser import WIDE, Watch, browser_running, signed_in
 from tests.support.people import PASSWORD, Person, person, unused_name
 from tests.support.server import Server
@@ -139,6 +140,20 @@ def manager_page(opened: Opened, manager: Person) -> Page:
 @pytest.fixture
 def user_page(opened: Opened, user: Person) -> Page:
     return opened.page_of(user)
+
+
+@pytest.fixture
+def worker(shared_server: Server, user: Person) -> Iterator[Worker]:
+    made = Worker(shared_server, user)
+    with made.client:
+        yield made
+
+
+@pytest.fixture
+def admin_worker(shared_server: Server, admin: Person) -> Iterator[Worker]:
+    made = Worker(shared_server, admin)
+    with made.client:
+        yield made
 
 
 def recorded(bucket: TestBucket, n: int, make: Callable[[int], Event] | None = None, **fields: Any) -> list[Event]:
