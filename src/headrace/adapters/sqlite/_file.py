@@ -13,14 +13,14 @@ from pathlib import Path
 
 import apsw
 
-from headrace.errors import NewerFormat, Unusable
+from headrace.adapters.sqlite._format import Format, require_safe_sqlite
+from headrace.errors import Unusable
 from headrace.model.block import Block
 
 APPLICATION_ID = 0x48445251  # "HDRQ", where file(1) and we look for it
 FORMAT = 1
 _PAGE_BYTES = 4096  # 5 KB blocks: 63 µs a commit, against 82 with 8 KiB; 500 KB blocks lose a fifth
 _CACHE_KIB = 8192
-_SAFE_SQLITE = 3_051_003  # the first free of the WAL-reset bug (https://sqlite.org/wal.html#walresetbug)
 
 _LAYOUT = """
     CREATE TABLE blocks (
@@ -30,6 +30,7 @@ _LAYOUT = """
         payload BLOB NOT NULL      -- last, so that the rest is read without it
     )
 """
+_FORMAT = Format(APPLICATION_ID, FORMAT, _LAYOUT)
 _INSERT = "INSERT INTO blocks (seq, id, events, payload) VALUES (?, ?, ?, ?)"
 _DELETE = "DELETE FROM blocks WHERE seq BETWEEN ? AND ?"
 _READ = "SELECT payload FROM blocks WHERE seq = ?"
@@ -55,8 +56,7 @@ class QueueFile:
     @classmethod
     def open(cls, path: Path, vfs: str | None = None) -> QueueFile:
         """Open or create the file. Raises Unusable, NewerFormat or apsw.Error."""
-        if apsw.SQLITE_VERSION_NUMBER < _SAFE_SQLITE:
-            raise Unusable(f"SQLite {apsw.sqlite_lib_version()} can corrupt a WAL; install apsw 3.51.3 or newer")
+        require_safe_sqlite()
         left_behind = _size(_wal_of(path)) > 0
         connection = apsw.Connection(str(path), vfs=vfs)
         try:
@@ -180,7 +180,7 @@ def _set_up(connection: apsw.Connection, path: Path) -> None:
         # Exclusive: the WAL's index lives in memory, and no other program can write, checkpoint or lock us out.
         for setting in ("locking_mode = EXCLUSIVE", f"page_size = {_PAGE_BYTES}", f"cache_size = -{_CACHE_KIB}"):
             connection.execute(f"PRAGMA {setting}")
-        _check_format(connection, path)
+        _FORMAT.check(connection, path)
         if connection.pragma("journal_mode", "WAL") != "wal":
             raise Unusable(f"{path}: SQLite cannot keep a WAL here")
         for setting in ("synchronous = FULL", "fullfsync = 1", "wal_autocheckpoint = 0"):
@@ -194,21 +194,6 @@ def _set_up(connection: apsw.Connection, path: Path) -> None:
     except apsw.CorruptError as exc:
         raise Unusable(f"{path} is damaged: restore a backup, or move it away to go on without its blocks") from exc
 
-
-def _check_format(connection: apsw.Connection, path: Path) -> None:
-    application_id = connection.pragma("application_id")
-    version = connection.pragma("user_version")
-    if application_id == APPLICATION_ID:
-        if version > FORMAT:
-            raise NewerFormat(
-                f"{path} has format {version}, and this Headrace knows up to {FORMAT}: start the newer one again"
-            )
-        return
-    if application_id or connection.execute("SELECT count(*) FROM sqlite_schema").get:
-        raise Unusable(f"{path} is a database of another program: move it away, or use another data directory")
-    connection.execute(
-        f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {_LAYOUT}; COMMIT"
-    )
 
 
 def _stop_syncing(connection: apsw.Connection) -> None:

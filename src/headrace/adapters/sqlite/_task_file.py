@@ -11,11 +11,11 @@ from pathlib import Path
 
 import apsw
 
-from headrace.errors import NewerFormat, Unusable
+from headrace.adapters.sqlite._format import Format, require_safe_sqlite
+from headrace.errors import Unusable
 
 APPLICATION_ID = 0x48445454  # "HDTT", where file(1) and we look for it
 FORMAT = 1
-_SAFE_SQLITE = 3_051_003  # the first free of the WAL-reset bug (https://sqlite.org/wal.html#walresetbug)
 _BUSY_MS = 5000
 _CACHE_KIB = 65_536  # the upper pages of eight indexes at 5 million tasks
 
@@ -94,6 +94,7 @@ _LAYOUT = """
     );
     CREATE INDEX schedules_due ON schedules (next_at) WHERE enabled = 1 AND next_at IS NOT NULL;
 """
+_FORMAT = Format(APPLICATION_ID, FORMAT, _LAYOUT)
 
 
 def open_to_write(path: Path, vfs: str | None = None) -> apsw.Connection:
@@ -102,8 +103,7 @@ def open_to_write(path: Path, vfs: str | None = None) -> apsw.Connection:
 
     Raises Unusable, NewerFormat or apsw.Error.
     """
-    if apsw.SQLITE_VERSION_NUMBER < _SAFE_SQLITE:
-        raise Unusable(f"SQLite {apsw.sqlite_lib_version()} can corrupt a WAL; install apsw 3.51.3 or newer")
+    require_safe_sqlite()
     connection = apsw.Connection(str(path), vfs=vfs)
     try:
         _set_up(connection, path)
@@ -137,7 +137,7 @@ def open_to_copy(path: Path) -> apsw.Connection:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA query_only = 1")
         with _explaining(path):
-            _check_format(connection, path)
+            _FORMAT.check(connection, path)
     except BaseException:
         connection.close(True)
         raise
@@ -154,7 +154,7 @@ def _set_up(connection: apsw.Connection, path: Path) -> None:
     with _explaining(path):
         connection.set_busy_timeout(_BUSY_MS)
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        _check_format(connection, path)
+        _FORMAT.check(connection, path)
         if connection.pragma("journal_mode", "WAL") != "wal":
             raise Unusable(f"{path}: SQLite cannot keep a WAL here")
         for setting in ("synchronous = FULL", "fullfsync = 1", "wal_autocheckpoint = 0"):
@@ -171,19 +171,3 @@ def _explaining(path: Path) -> Iterator[None]:
         raise Unusable(f"{path} is in use by another program: close that first") from exc
     except apsw.CorruptError as exc:
         raise Unusable(f"{path} is damaged: restore a backup, or move it away to go on without its tasks") from exc
-
-
-def _check_format(connection: apsw.Connection, path: Path) -> None:
-    application_id = connection.pragma("application_id")
-    version = connection.pragma("user_version")
-    if application_id == APPLICATION_ID:
-        if version > FORMAT:
-            raise NewerFormat(
-                f"{path} has format {version}, and this Headrace knows up to {FORMAT}: start the newer one again"
-            )
-        return
-    if application_id or connection.execute("SELECT count(*) FROM sqlite_schema").get:
-        raise Unusable(f"{path} is a database of another program: move it away, or use another data directory")
-    connection.execute(
-        f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {_LAYOUT}; COMMIT"
-    )

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import apsw
 
-from headrace.errors import NewerFormat, Unavailable, Unusable
+from headrace.adapters.sqlite._format import Format
+from headrace.errors import Unavailable, Unusable
 from headrace.model.block import DeadLetter
 
 APPLICATION_ID = 0x48445244  # "HDRD"
@@ -148,12 +149,4 @@ def _open(path: Path) -> apsw.Connection:
 def _set_up(connection: apsw.Connection, path: Path) -> None:
     for setting in ("locking_mode = EXCLUSIVE", "journal_mode = DELETE", "synchronous = FULL", "fullfsync = 1"):
         connection.execute(f"PRAGMA {setting}")
-    application_id = connection.pragma("application_id")
-    if application_id == APPLICATION_ID:
-        if (version := connection.pragma("user_version")) > FORMAT:
-            raise NewerFormat(f"{path} has format {version}, and this Headrace knows up to {FORMAT}")
-        return
-    if application_id or connection.execute("SELECT count(*) FROM sqlite_schema").get:
-        raise Unusable(f"{path} is a database of another program: move it away, or use another data directory")
-    with connection:
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {_LAYOUT}")
+    Format(APPLICATION_ID, FORMAT, _LAYOUT).check(connection, path)
