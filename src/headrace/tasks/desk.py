@@ -71,18 +71,15 @@ class TaskDesk:
 
     async def get(self, principal: Principal, id: str, wait: float = 0.0, there: There = always) -> Task:
         """The task; if it is unfinished, as it is at its end, or after `wait` seconds, or when nobody is `there`."""
-        rights = await self._rights.of(principal)
-        task = rights.check(await self._tasks.get(id_of(id)), id)
+        rights, number = await self._rights.of(principal), id_of(id)
         until = self._clock.monotonic() + wait
-        while (
-            task.status not in FINISHED
-            and not self._endings.stopped
-            and there()
-            and (left := until - self._clock.monotonic()) > 0
-        ):
-            await self._endings.wait(task.id, min(left, LOOK_AGAIN_SECONDS))
-            task = rights.check(await self._tasks.get(task.id), id)
-        return task
+        with self._endings.listening(number) as ending:
+            while True:
+                task = rights.check(await self._tasks.get(number), id)
+                left = until - self._clock.monotonic()
+                if task.status in FINISHED or left <= 0 or self._endings.stopped or not there():
+                    return task
+                await ending.wait(min(left, LOOK_AGAIN_SECONDS))
 
     def stop(self) -> None:
         """Let nobody wait any longer, here or for a lease: for good."""

@@ -6,7 +6,8 @@ At shutdown nobody waits any longer, for an end or for a task to lease.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 There = Callable[[], bool]
 """Whether whoever waits is still there."""
@@ -40,17 +41,31 @@ class Endings:
             for event in self._waiting.get(one, ()):
                 event.set()
 
-    async def wait(self, id: int, seconds: float) -> None:
-        """Until it is told of, or for so long."""
-        event = asyncio.Event()
+    @contextmanager
+    def listening(self, id: int) -> Iterator[Ending]:
+        """Word of the end of `id`, from now on: what comes between a look at the task and the wait is not missed."""
+        ending = Ending()
         waiting = self._waiting.setdefault(id, set())
-        waiting.add(event)
+        waiting.add(ending.told)
         try:
-            async with asyncio.timeout(seconds):
-                await event.wait()
-        except TimeoutError:
-            pass
+            yield ending
         finally:
-            waiting.discard(event)
+            waiting.discard(ending.told)
             if not waiting:
                 self._waiting.pop(id, None)
+
+
+class Ending:
+    """Of one task, for one who waits."""
+
+    def __init__(self) -> None:
+        self.told = asyncio.Event()
+
+    async def wait(self, seconds: float) -> None:
+        """Until it was told of since the last wait, or for so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.told.wait()
+        except TimeoutError:
+            pass
+        self.told.clear()
