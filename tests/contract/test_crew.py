@@ -173,7 +173,8 @@ async def test_an_error_for_good_fails_the_task(rig: Rig) -> None:
 
 async def test_a_handler_may_say_when_it_is_to_be_tried_again(rig: Rig) -> None:
     [ended] = await rig.end_of(task("later"))
-    assert (ended.ending, ended.error, ended.retry_after) == (Ending.RETRY, "the shop is closed", None)
+    said = None if isinstance(rig.crew, HouseCrew) else 30.0  # the house's functions leave it to their type's policy
+    assert (ended.ending, ended.error, ended.retry_after) == (Ending.RETRY, "the shop is closed", said)
 
 
 async def test_an_unforeseen_error_is_tried_again_and_its_traceback_is_a_line(rig: Rig) -> None:
