@@ -20,9 +20,11 @@ class HandClock:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.set_by = 0
+        """By how many µs somebody set the time of day."""
 
     def now(self) -> int:
-        return NOW + round(self.seconds * 1_000_000)
+        return NOW + self.set_by + round(self.seconds * 1_000_000)
 
     def monotonic(self) -> float:
         return self.seconds

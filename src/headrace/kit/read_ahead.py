@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-async def read_ahead(pages: AsyncIterator[T]) -> AsyncIterator[T]:
-    """The same pages; while one is stored, the next is read."""
+async def read_ahead(pages: AsyncIterator[T]) -> AsyncGenerator[T, None]:
+    """The same pages; while one is stored, the next is read. To be used with `aclosing`: whoever stops early must not
+    close what is read from while the next page is."""
     reading = asyncio.ensure_future(anext(pages, None))
     try:
         while (page := await asyncio.shield(reading)) is not None:

@@ -8,6 +8,7 @@ server started on it too early is noticed, and the move goes on only where every
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from headrace.errors import Conflict
@@ -99,14 +100,16 @@ class Move:
         watcher.stage("events", sum(counts.buckets.values()), sum((await there.counts()).values()))
         if reached["events"] > counts.last_seq:
             raise Conflict(_CHANGED)
-        async for page in read_ahead(here.pages(reached["events"])):
-            await there.write(page)
-            watcher.advance(len(page.seqs))
+        async with aclosing(read_ahead(here.pages(reached["events"]))) as pages:
+            async for page in pages:
+                await there.write(page)
+                watcher.advance(len(page.seqs))
         for memory in Memory:
             watcher.stage(_REMEMBERED[memory], None)
-            async for remembered in read_ahead(here.remembered(memory, reached[memory])):
-                await there.remember(memory, remembered)
-                watcher.advance(sum(entry.length for entry in remembered.entries))
+            async with aclosing(read_ahead(here.remembered(memory, reached[memory]))) as all_of_it:
+                async for remembered in all_of_it:
+                    await there.remember(memory, remembered)
+                    watcher.advance(sum(entry.length for entry in remembered.entries))
         await there.finish(counts.last_seq)
         return (_line("events", counts.buckets, await there.counts()),)
 

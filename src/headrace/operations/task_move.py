@@ -5,6 +5,8 @@ The journal goes before the tasks, so that what the move itself writes there com
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 import msgspec
 
 from headrace.kit.ids import uuid7
@@ -36,9 +38,10 @@ class TaskMove:
         reached = await self._there.begin(source, settings)
         async for entries in self._here.journal(reached[TaskPart.JOURNAL]):
             await self._there.add_journal(entries)
-        async for page in read_ahead(self._here.pages(reached[TaskPart.TASKS])):
-            await self._there.write(freed(page, self._clock.now()))
-            self._watcher.advance(len(page.tasks))
+        async with aclosing(read_ahead(self._here.pages(reached[TaskPart.TASKS]))) as pages:
+            async for page in pages:
+                await self._there.write(freed(page, self._clock.now()))
+                self._watcher.advance(len(page.tasks))
         await self._there.finish(settings)
         # Each that was running has one more line there: what became of it.
         wanted = msgspec.structs.replace(here, running=0, changes=here.changes + here.running)

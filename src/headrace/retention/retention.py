@@ -8,7 +8,7 @@ an hour of the deletion; only then is the bucket forgotten.
 from __future__ import annotations
 
 from headrace.errors import Unavailable
-from headrace.kit.times import DAY, HOUR, SECOND
+from headrace.kit.times import DAY, HOUR, MINUTE, SECOND
 from headrace.model.bucket import Bucket, DeletedBucket
 from headrace.model.metric import RETENTION_DELETED
 from headrace.ports.buckets import Buckets
@@ -21,6 +21,7 @@ from headrace.ports.recent import Recent
 # Longer than anything takes from knowing a bucket to its block in the queue (5 s of memory, a slow body of minutes),
 # and than the clocks of several machines differ.
 _MARGIN = HOUR
+_JUMP = MINUTE  # by less a clock is put right while it runs
 DEDUP_WINDOW = 24 * HOUR
 
 
@@ -43,20 +44,28 @@ class Retention:
         self._metrics = metrics
         self._clock = clock
         self._dedup_window = dedup_window
-        self._well_since: int | None = None
-        """Since when (µs) no step has failed."""
+        self._well_since: float | None = None
+        """Since when (monotonic) no step has failed and nobody has set the clock."""
+        self._offset = clock.now() - clock.monotonic() * SECOND
+        """Of the time of day, from seconds that never jump."""
 
     async def step(self) -> int:
         """Delete what is due; how many events went. One bucket that fails keeps no other from its turn.
 
         Raises Unavailable after the others had theirs.
         """
-        well_since, self._well_since = self._well_since or self._clock.now(), None
+        well_since, self._well_since = self._well_until_now(), None
         deleted = await self._delete(well_since)
         self._well_since = well_since
         return deleted
 
-    async def _delete(self, well_since: int) -> int:
+    def _well_until_now(self) -> float:
+        now = self._clock.monotonic()
+        offset = self._clock.now() - now * SECOND
+        jumped, self._offset = abs(offset - self._offset) > _JUMP, offset
+        return now if self._well_since is None or jumped else self._well_since
+
+    async def _delete(self, well_since: float) -> int:
         deleted, failure = 0, None
         oldest_queued = await self._oldest_queued()
         for bucket in await self._buckets.list():
@@ -96,14 +105,15 @@ class Retention:
             await self._buckets.purged(gone.id)
         return count
 
-    async def _forget(self, oldest_queued: int, well_since: int) -> None:
+    async def _forget(self, oldest_queued: int, well_since: float) -> None:
         """Block ids outlive their blocks in the queue; ids of clients outlive the window of each event in there.
 
-        While a database was away a block may have gone into a spool although the queue had taken it: no id of a block
-        is forgotten until the spools have had an hour to send it once more.
+        While a database was away a block may have gone into a spool although the queue had taken it, and when the clock
+        was set what was stored a moment ago looks old: nothing is forgotten until an hour has passed since, nor in the
+        first hour of a process, which does not know what was before it.
         """
-        well = self._clock.now() - well_since >= _MARGIN
-        await self._events.forget(
-            blocks_before=oldest_queued - _MARGIN if well else 0,
-            ids_before=oldest_queued - self._dedup_window,
-        )
+        if self._clock.monotonic() - well_since >= _MARGIN / SECOND:
+            await self._events.forget(
+                blocks_before=oldest_queued - _MARGIN,
+                ids_before=oldest_queued - self._dedup_window,
+            )

@@ -63,5 +63,4 @@ def _duckdb_options(settings: Settings) -> DuckDBOptions:
         threads=settings.store_threads,
         query_timeout=settings.query_timeout,
         max_reads=settings.query_concurrency,
-        dedup_window=settings.dedup_window,
     )

@@ -23,8 +23,9 @@ BEHIND = {
     "users": "/v1/users",
     "console": "/sign-in",
     "operations": "/v1/status",
+    "tasks": "/v1/tasks",
 }
-DOOR_PORTS = {"events": 8010, "auth": 8011, "users": 8012, "console": 8013, "operations": 8014}
+DOOR_PORTS = {"events": 8010, "auth": 8011, "users": 8012, "console": 8013, "operations": 8014, "tasks": 8015}
 
 
 def wait_for(what: Callable[[], bool]) -> None:

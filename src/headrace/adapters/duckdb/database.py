@@ -27,8 +27,6 @@ class DuckDBOptions:
     max_reads: int = 4
     max_waiting: int = 32
     """Reads that may wait for one of `max_reads` to end; beyond: Overloaded."""
-    dedup_window: int = 86_400
-    """Ids that a client chose longer ago need not be found again."""
     checkpoint_bytes: int = 64 << 20
     """Size of the log at which it goes into the file: replayed at 3.5 ms/MB; with 16 MB a row costs twice as much."""
     spill_bytes: int = 2 << 30

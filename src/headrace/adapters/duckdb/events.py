@@ -18,7 +18,6 @@ from headrace.adapters.duckdb.loading import load_known_ids
 from headrace.adapters.duckdb.readers import Readers, Session
 from headrace.adapters.duckdb.writer import Writer
 from headrace.errors import Unavailable
-from headrace.kit.times import SECOND
 from headrace.model.bucket import BucketStats
 from headrace.model.event import EventBatch, StoredEvent, Written
 from headrace.model.query import EVERYTHING, EventFilter, FacetValue, GroupField, HistogramBar, Search
@@ -152,9 +151,8 @@ class DuckDBEvents:
     def _begin(self) -> None:
         self._writer.load()
         self._counters.reset()
-        now = self._clock.now()
         self._loader = Session(self._database.cursor())
-        self._known = self._loading.submit(load_known_ids, self._loader, now - self._options.dedup_window * SECOND, now)
+        self._known = self._loading.submit(load_known_ids, self._loader, self._clock.now())
 
     def _close(self) -> None:
         """Every cursor has to go first: DuckDB would hand out the same, broken, instance again."""

@@ -23,8 +23,9 @@ _LONG = 1_000  # digits
 _ABSURD = re.compile(rf"[eE][-+]?[0-9]{{4}}|[-+.0-9eE]{{{_LONG}}}")  # jsonb's numbers end at 10^131072
 _EXPONENTS = [re.compile(letter + r"[-+]?[0-9]{4}") for letter in "eE"]  # apart: a first letter is searched for fast
 
-# Each match begins where the one before it ended: what is no value, then a value, or nothing at the very end.
-_VALUE = re.compile(r'[\s,{}\[\]]*+(?:(?:"[^"]*"\s*:|null)[\s,{}\[\]]*+)*+("[^"]*"|[^\s",{}\[\]]+|)')
+# Each match begins where the one before it ended: what is no value, then a value, or nothing at the very end. An atomic
+# group, and no possessive repeats: in Python 3.11.2 (Debian 12) those take a string that is a value for a key.
+_VALUE = re.compile(r'(?>[\s,{}\[\]]*(?:(?:"[^"]*"\s*:|null)[\s,{}\[\]]*)*)("[^"]*"|[^\s",{}\[\]]+|)')
 _SCALAR = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|(-?[0-9][-+.0-9eE]*|true|false)', re.DOTALL)
 
 
