@@ -73,7 +73,7 @@ async def test_a_block_that_came_again_hides_nobody_elses_batch(bus: PostgresBus
     words: list[Stored] = []
     async with bus.listen(words.append):
         await begun(bus)
-        async with bus._database._pool.connection(), bus._database._pool.connection():  # so that it cannot look now
+        async with bus._database.connection(60), bus._database.connection(60):  # all it has: it cannot look now
             await store.write(batch_of(event(), block=6))
             await bus.publish(word(await store.write(batch_of(event(), block=5)), 5))
         await heard(words, 6)
