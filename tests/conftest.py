@@ -16,7 +16,7 @@ from tests.support.server import Server
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is no such hook
 def pytest_xdist_auto_num_workers() -> int:
-    """Of `-n auto`: as many as there are cores, at least two. With two more, tests that measure time failed at times."""
+    """`-n auto`: as many as there are cores, at least two. With two more, tests that measure time sometimes failed."""
     return max(2, os.cpu_count() or 1)
 
 
